@@ -1,0 +1,116 @@
+/**
+ * What iRun needs of the machine that runs programs. The SODA host's client has this shape; tests use a fake
+ * that passes the same compliance suite.
+ *
+ * A server runs one program to its end: the host boots it, stages its files, runs the program, collects the
+ * output directory, frees the slice, and keeps the result until it is destroyed or `keepUntilMs` has passed.
+ * All of that goes on without the peer.
+ */
+
+export interface HostLimits {
+  cpu: number
+  memoryBytes: number
+  diskBytes: number
+  processesMax: number
+  outputBytesMax: number
+}
+
+export interface HostImage {
+  name: string
+  /** `sha256:` and 64 hex digits. */
+  digest: string
+  sizeBytes: number
+}
+
+export interface HostCapacity {
+  architecture: 'x86_64'
+  /** The slice that the owner gives. */
+  total: { cpu: number; memoryBytes: number; diskBytes: number; servers: number }
+  /** What of it is promised to servers now. */
+  used: { cpu: number; memoryBytes: number; diskBytes: number; servers: number }
+  images: HostImage[]
+}
+
+export interface HostProgram {
+  argv: string[]
+  env: Record<string, string>
+  terminal?: { columns: number; rows: number }
+}
+
+/**
+ * `created` → `booting` → `running` → `collecting` → `exited`; `failed` from any of the first four.
+ * `exited` and `failed` hold no part of the slice.
+ */
+export type HostServerState = 'created' | 'booting' | 'running' | 'collecting' | 'exited' | 'failed'
+
+export interface HostServer {
+  id: string
+  /** Free text that the creator chose (iRun: the consumer's peer id). */
+  owner: string
+  state: HostServerState
+  limits: HostLimits
+  image: string
+  program: HostProgram
+  createdAtMs: number
+  startedAtMs?: number
+  endedAtMs?: number
+  expiresAtMs: number
+  keepUntilMs: number
+  /** Set in `exited`. Set in `failed` if the program had ended before the failure. */
+  exit?: { kind: 'status'; status: number } | { kind: 'signal'; signal: number }
+  /** Set in `failed`, and in `exited` if something was cut short (`lease-expired`, `stopped`). */
+  reason?: { code: string; message: string }
+  output: { bytes: number; discardedBytes: number }
+  stdin: { takenBytes: number; ended: boolean }
+  /** Set once collected: size of the tar of the output directory. */
+  files?: { bytes: number }
+  usage: { cpuSeconds: number; memoryPeakBytes: number }
+}
+
+export interface HostServerSpec {
+  id: string
+  owner: string
+  limits: HostLimits
+  /** Image name or digest. */
+  image: string
+  program: HostProgram
+  /** The program is stopped then (TERM, later KILL), its files collected. Milliseconds since the epoch. */
+  expiresAtMs: number
+  /** Results are kept at most until then. */
+  keepUntilMs: number
+}
+
+export interface RunHost {
+  capacity(signal?: AbortSignal): Promise<HostCapacity>
+  /**
+   * Reserve a part of the slice. The same spec again under the same id is answered with the same server.
+   * @throws ERR_SLICE_FULL when the slice has no room, ERR_IMAGE_UNKNOWN, ERR_SERVER_EXISTS (other spec, same id)
+   */
+  create(spec: HostServerSpec, signal?: AbortSignal): Promise<HostServer>
+  /** Replace the input files by those of a tar stream; only in `created`. @throws ERR_FILES_FORMAT, ERR_FILES_LIMIT */
+  putFiles(id: string, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>
+  /** Boot and run; a no-op when that has been done. */
+  start(id: string, signal?: AbortSignal): Promise<HostServer>
+  /** @throws ERR_SERVER_UNKNOWN */
+  inspect(id: string, signal?: AbortSignal): Promise<HostServer>
+  list(signal?: AbortSignal): Promise<HostServer[]>
+  /**
+   * The spool from byte `offset` on: frames of u32 LE length, u8 stream (1 stdout, 2 stderr), data.
+   * With `follow` it ends only after the program has ended and everything was sent.
+   */
+  output(id: string, options: { offset: number; follow: boolean; signal?: AbortSignal }): AsyncIterable<Uint8Array>
+  /** Append standard input at `offset` (bytes since the start); resolves with the new offset when taken.
+   * @throws ERR_SERVER_STATE when `offset` is not where the host stands (inspect tells) */
+  stdin(id: string, offset: number, data: Uint8Array, options?: { end?: boolean; signal?: AbortSignal }): Promise<number>
+  /** A signal by number, 1..64. */
+  signal(id: string, signalNumber: number, signal?: AbortSignal): Promise<void>
+  resize(id: string, size: { columns: number; rows: number }, signal?: AbortSignal): Promise<void>
+  /** Resolves when the server is in `exited` or `failed`. */
+  wait(id: string, signal?: AbortSignal): Promise<HostServer>
+  /** TERM, after `graceMs` KILL; files are collected. */
+  stop(id: string, options?: { graceMs?: number; signal?: AbortSignal }): Promise<void>
+  /** The collected output directory as a tar stream. @throws ERR_SERVER_STATE before `exited` */
+  files(id: string, signal?: AbortSignal): AsyncIterable<Uint8Array>
+  /** Kill if alive, and remove everything. A no-op for an unknown id. */
+  destroy(id: string, signal?: AbortSignal): Promise<void>
+}

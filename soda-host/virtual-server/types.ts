@@ -1,0 +1,133 @@
+/**
+ * What a virtual server is to the rest of the SODA host: the seam between the daemon, which keeps state,
+ * and the processes that run a guest. A fake and the real thing pass the same compliance suite.
+ */
+
+/** Hard limits of one virtual server, as the lease grants them. Names follow the kernel's. */
+export interface ServerLimits {
+  /** Share of one CPU, 0.05..64. 1 means one whole CPU guaranteed while others want theirs. */
+  cpu: number
+  /** Guest memory in bytes. */
+  memoryBytes: number
+  /** Size of the writable layer in bytes. */
+  diskBytes: number
+  /** Processes inside the guest. */
+  processesMax: number
+  /** Bytes of standard output and error that are kept; what comes after is counted and thrown away. */
+  outputBytesMax: number
+}
+
+export interface TerminalSize {
+  columns: number
+  rows: number
+}
+
+/** The program that a virtual server runs. Paths are guest paths. */
+export interface ProgramSpec {
+  /** Program and arguments, 1..1024 strings, no NUL. The program is looked up in the guest's PATH. */
+  argv: string[]
+  env: Record<string, string>
+  /** A terminal if set; then standard output and error are one stream. */
+  terminal?: TerminalSize
+}
+
+/** How a program ended: by status (0..255) or by signal (its number, 1..64). */
+export type ProgramExit = { kind: 'status'; status: number } | { kind: 'signal'; signal: number }
+
+export interface LaunchSpec {
+  /** Server id: 16..64 characters of [a-z0-9-]. */
+  id: string
+  limits: ServerLimits
+  /** Host paths. All three are read-only and shared. */
+  kernelPath: string
+  initrdPath: string
+  imagePath: string
+  /** The server's own directory on the host: writable layer, channel socket, console log. It exists. */
+  directory: string
+  /** 0-based slot; chooses the uid and the like, unique among living servers of this host. */
+  slot: number
+  /** Host CPU number that this server is kept on. */
+  hostCpu: number
+}
+
+/** What must be written down so that another daemon can find the processes again. JSON-safe. */
+export interface ProcessRecord {
+  pid: number
+  /** Field 22 of /proc/PID/stat, so that a reused pid is not taken for ours. */
+  startTime: string
+  /** cgroup paths (one per hierarchy on v1, one on v2), removed at the end. */
+  cgroups: string[]
+}
+
+export interface ServerUsage {
+  cpuSeconds: number
+  memoryPeakBytes: number
+}
+
+/** Why the guest's processes are gone. */
+export interface ServerEnd {
+  /** `halted`: the guest powered off as asked. `panic`: guest kernel panic. `killed`: host side kill or OOM. */
+  kind: 'halted' | 'panic' | 'killed' | 'unknown'
+  detail: string
+}
+
+/** An entry that the guest sends back from its output directory. `path` is relative and hostile until checked. */
+export interface GuestFile {
+  path: string
+  /** Permission bits, 0..0o777. */
+  mode: number
+  sizeBytes: number
+  kind: 'file' | 'directory'
+  /** The content, exactly `sizeBytes` long; must be read before the next entry comes. Empty for a directory. */
+  content: AsyncIterable<Uint8Array>
+}
+
+export type OutputStream = 'stdout' | 'stderr'
+
+/**
+ * What the daemon is told. `output` and `stdinTaken` are awaited before the guest is acknowledged, so that what
+ * was acknowledged is never lost when the daemon is killed, and a slow disk holds the guest back.
+ */
+export interface ServerListener {
+  output(stream: OutputStream, data: Uint8Array): Promise<void>
+  /** The guest's init has taken standard input up to this offset (total bytes since the program started). */
+  stdinTaken(offset: number): void
+  programExited(exit: ProgramExit): Promise<void>
+}
+
+/** A living guest. Every method rejects with ERR_CHANNEL_CLOSED once the guest is gone. */
+export interface RunningServer {
+  readonly record: ProcessRecord
+  /** Resolves once when the guest's processes are gone and its cgroups are removed; never rejects. */
+  readonly ended: Promise<ServerEnd>
+  /** Resolves when guest init has answered. Rejects with ERR_BOOT_FAILED or ERR_BOOT_TIMEOUT. */
+  ready(signal?: AbortSignal): Promise<void>
+  /** Put one file or directory below the guest's working directory. */
+  putFile(file: GuestFile, signal?: AbortSignal): Promise<void>
+  /** Start the program. Calling again (after re-adoption) with a program running is a no-op. */
+  run(program: ProgramSpec): Promise<void>
+  /** Feed standard input; resolves when taken by the send window. `offset` makes a resend harmless. */
+  stdin(offset: number, data: Uint8Array): Promise<void>
+  stdinEnd(offset: number): Promise<void>
+  /** Signal number 1..64 to the program's process group. */
+  signal(signal: number): Promise<void>
+  resize(size: TerminalSize): Promise<void>
+  /** Everything below the guest's output directory; regular files and directories only. */
+  getFiles(signal?: AbortSignal): AsyncIterable<GuestFile>
+  /** Ask the guest to sync and power off; resolves when asked, see `ended`. */
+  powerOff(): Promise<void>
+  /** SIGKILL to everything in the server; resolves when all of it is gone. */
+  kill(): Promise<void>
+  usage(): Promise<ServerUsage>
+  /** Let go without touching the guest (daemon shutdown); it runs on and can be adopted. */
+  release(): Promise<void>
+}
+
+/** Starts guests and finds them again. */
+export interface ServerLauncher {
+  launch(spec: LaunchSpec, listener: ServerListener): Promise<RunningServer>
+  /** Find a guest that an earlier daemon launched; undefined if it is gone. Leftovers are removed then. */
+  adopt(spec: LaunchSpec, record: ProcessRecord, listener: ServerListener): Promise<RunningServer | undefined>
+  /** Remove whatever an interrupted launch left: processes, cgroups. Safe to call for any id. */
+  sweep(spec: Pick<LaunchSpec, 'id' | 'directory' | 'slot'>): Promise<void>
+}

@@ -1,0 +1,22 @@
+import { z } from 'zod'
+import { digest, imageName, limits, nonce, peerId, runId, seconds } from './fields.ts'
+
+/** A provider grants a slice to one consumer's key until a time. */
+export const lease = z.strictObject({
+  v: z.literal(1),
+  iss: peerId,
+  /** The consumer. */
+  aud: peerId,
+  iat: seconds,
+  exp: seconds,
+  /** The nonce of the acceptance that it answers. */
+  nonce,
+  runId,
+  /** SHA-256 of the acceptance's compact JWS. */
+  acceptanceDigest: digest,
+  limits,
+  image: z.strictObject({ name: imageName, digest }),
+  /** Results are kept for the consumer at least until then. */
+  keepUntil: seconds
+})
+export type Lease = z.infer<typeof lease>
