@@ -1,0 +1,32 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+
+/**
+ * What a test may need of the machine. A test that lacks something is skipped aloud, or fails when
+ * ISHARE_REQUIRE (comma-separated) names the capability, so that nothing can hide in a skip.
+ */
+const probes = {
+  root: () => (process.getuid?.() === 0 ? undefined : 'not root'),
+  /** The guest kernel, initrd and images are in the cache (the set-up step puts them there). */
+  uml: () => (process.env['ISHARE_KERNEL'] === undefined ? 'no guest kernel: run through `npm test`' : undefined),
+  bubblewrap: () => (onPath('bwrap') ? undefined : 'bwrap is not installed'),
+  cgroups: () => (existsSync('/sys/fs/cgroup') ? undefined : 'no cgroup file system')
+} satisfies Record<string, () => string | undefined>
+
+export type Capability = keyof typeof probes
+
+function onPath(program: string): boolean {
+  return spawnSync('/bin/sh', ['-c', `command -v ${program}`]).status === 0
+}
+
+/** Call at the head of a `before` hook or test: `requires(this, 'root', 'uml')`. */
+export function requires(context: Mocha.Context, ...capabilities: Capability[]): void {
+  const demanded = new Set((process.env['ISHARE_REQUIRE'] ?? '').split(',').map((name) => name.trim()))
+  for (const capability of capabilities) {
+    const reason = probes[capability]()
+    if (reason === undefined) continue
+    if (demanded.has(capability)) throw new Error(`ISHARE_REQUIRE demands ${capability}: ${reason}`)
+    console.warn(`    SKIPPED, needs ${capability}: ${reason}`)
+    context.skip()
+  }
+}

@@ -1,0 +1,43 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+
+/**
+ * Fails the run when a test leaves something behind: a child process, a temporary directory, a mount, a
+ * network namespace or a cgroup of ours.
+ */
+function leftovers(): string[] {
+  const found: string[] = []
+  for (const name of readdirSync(tmpdir())) if (name.startsWith('ishare-test-')) found.push(`directory ${name}`)
+  for (const line of readFileSync('/proc/self/mounts', 'utf8').split('\n'))
+    if (line.includes('ishare-test-')) found.push(`mount ${line}`)
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    const parent = parentOf(pid)
+    if (parent === process.pid) found.push(`child process ${pid}: ${commandOf(pid)}`)
+    else if (commandOf(pid).includes('ishare-test-')) found.push(`process ${pid}: ${commandOf(pid)}`)
+  }
+  return found
+}
+
+function parentOf(pid: string): number | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
+  } catch {
+    return undefined
+  }
+}
+
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim() || readlinkSync(`/proc/${pid}/exe`)
+  } catch {
+    return ''
+  }
+}
+
+export const mochaHooks = {
+  afterAll(this: Mocha.Context) {
+    const found = leftovers()
+    if (found.length > 0) throw new Error(`the tests left behind:\n  ${found.join('\n  ')}`)
+  }
+}
