@@ -1,0 +1,275 @@
+import { spawn } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { chmod, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
+import { createConnection, type Socket } from 'node:net'
+import { dirname, join, normalize, relative } from 'node:path'
+import { createInterface } from 'node:readline'
+import { setTimeout as delay } from 'node:timers/promises'
+import { HostError } from '../../src/errors.ts'
+import {
+  isAlive,
+  killProcess,
+  processGone,
+  startTimeOf
+} from '../../soda-host/virtual-server/process-identity.ts'
+import type {
+  GuestFile,
+  LaunchSpec,
+  ProcessRecord,
+  ProgramSpec,
+  RunningServer,
+  ServerEnd,
+  ServerLauncher,
+  ServerListener,
+  ServerUsage,
+  TerminalSize
+} from '../../soda-host/virtual-server/types.ts'
+import { FAKE_WINDOW_BYTES, type FakeCommand, type FakeEvent } from './fake-protocol.ts'
+
+/**
+ * A launcher without guests: the program runs as a host process below the server's directory (working directory
+ * `guest/work`, outputs in `guest/out`), behind a process of its own that outlives the daemon. Nothing is
+ * contained: only for the project's own test programs. It passes the launcher's compliance suite.
+ */
+export function fakeLauncher(): ServerLauncher {
+  return { launch, adopt, sweep }
+}
+
+async function launch(spec: LaunchSpec, listener: ServerListener): Promise<RunningServer> {
+  for (const path of [spec.kernelPath, spec.initrdPath, spec.imagePath])
+    if (!existsSync(path)) throw new HostError('ERR_BOOT_FAILED', `no such file: ${path}`)
+  await mkdir(join(spec.directory, 'guest', 'work'), { recursive: true })
+  await mkdir(join(spec.directory, 'guest', 'out'), { recursive: true })
+  const script = join(import.meta.dirname, '..', 'fixtures', 'fake-guest.ts')
+  const child = spawn(process.execPath, [script, spec.directory], { detached: true, stdio: 'ignore' })
+  child.unref()
+  const startTime = child.pid === undefined ? undefined : startTimeOf(child.pid)
+  if (child.pid === undefined || startTime === undefined)
+    throw new HostError('ERR_BOOT_FAILED', 'the fake guest did not start')
+  const record = { pid: child.pid, startTime, cgroups: [] }
+  await writeFile(pidFile(spec.directory), JSON.stringify(record))
+  return new FakeServer(spec.directory, record, listener)
+}
+
+async function adopt(
+  spec: LaunchSpec,
+  record: ProcessRecord,
+  listener: ServerListener
+): Promise<RunningServer | undefined> {
+  if (isAlive(record)) return new FakeServer(spec.directory, record, listener)
+  await sweep(spec)
+  return undefined
+}
+
+async function sweep({ directory }: Pick<LaunchSpec, 'directory'>): Promise<void> {
+  if (existsSync(pidFile(directory))) {
+    const record = JSON.parse(readFileSync(pidFile(directory), 'utf8')) as ProcessRecord
+    killProcess(record)
+    await processGone(record)
+  }
+  for (const name of ['fake.sock', 'fake.pid', 'halted', 'guest'])
+    await rm(join(directory, name), { recursive: true, force: true })
+}
+
+function pidFile(directory: string): string {
+  return join(directory, 'fake.pid')
+}
+
+class FakeServer implements RunningServer {
+  readonly record: ProcessRecord
+  readonly ended: Promise<ServerEnd>
+  readonly #directory: string
+  readonly #listener: ServerListener
+  readonly #hello = Promise.withResolvers<undefined>()
+  readonly #stopping = new AbortController()
+  #socket: Socket | undefined
+  #closed: Promise<void> = Promise.resolve()
+  #isGone = false
+  #killed = false
+  #events: Promise<void> = Promise.resolve()
+  #stdinSent = 0
+  #stdinTaken = 0
+  #stdinMoved = Promise.withResolvers<undefined>()
+
+  constructor(directory: string, record: ProcessRecord, listener: ServerListener) {
+    this.#directory = directory
+    this.record = record
+    this.#listener = listener
+    this.#hello.promise.catch(() => undefined)
+    this.ended = this.#end()
+    void this.#connect()
+  }
+
+  async ready(signal?: AbortSignal): Promise<void> {
+    const aborted = Promise.withResolvers<never>()
+    const abort = (): void => aborted.reject(signal?.reason as Error)
+    signal?.addEventListener('abort', abort)
+    try {
+      signal?.throwIfAborted()
+      await Promise.race([this.#hello.promise, aborted.promise])
+    } finally {
+      signal?.removeEventListener('abort', abort)
+    }
+  }
+
+  async putFile(file: GuestFile, signal?: AbortSignal): Promise<void> {
+    this.#assertHere()
+    const path = normalize(file.path)
+    if (path.startsWith('..') || path.startsWith('/'))
+      throw new HostError('ERR_FILES_FORMAT', `path leaves the directory: ${file.path}`)
+    const target = join(this.#directory, 'guest', 'work', path)
+    await mkdir(file.kind === 'directory' ? target : dirname(target), { recursive: true })
+    if (file.kind === 'file') await writeFile(target, file.content, signal && { signal })
+    await chmod(target, file.mode)
+  }
+
+  async run(program: ProgramSpec): Promise<void> {
+    await this.#send({ type: 'run', program })
+  }
+
+  async stdin(offset: number, data: Uint8Array): Promise<void> {
+    this.#assertHere()
+    await this.#hello.promise
+    while (this.#stdinSent - this.#stdinTaken >= FAKE_WINDOW_BYTES) {
+      await this.#stdinMoved.promise
+      this.#assertHere()
+    }
+    this.#stdinSent = Math.max(this.#stdinSent, offset + data.length)
+    await this.#send({ type: 'stdin', offset, data: Buffer.from(data).toString('base64') })
+  }
+
+  async stdinEnd(): Promise<void> {
+    await this.#send({ type: 'stdinEnd' })
+  }
+
+  async signal(signal: number): Promise<void> {
+    await this.#send({ type: 'signal', signal })
+  }
+
+  async resize(size: TerminalSize): Promise<void> {
+    await this.#send({ type: 'resize', size })
+  }
+
+  async *getFiles(signal?: AbortSignal): AsyncGenerator<GuestFile> {
+    const top = join(this.#directory, 'guest', 'out')
+    for (const entry of await readdir(top, { recursive: true, withFileTypes: true })) {
+      signal?.throwIfAborted()
+      this.#assertHere()
+      const path = join(entry.parentPath, entry.name)
+      const kind = entry.isFile() ? 'file' : entry.isDirectory() ? 'directory' : undefined
+      if (kind === undefined) continue
+      const { mode, size } = await stat(path)
+      const sizeBytes = kind === 'file' ? size : 0
+      const content = sizeBytes === 0 ? nothing() : createReadStream(path, { end: sizeBytes - 1 })
+      yield { path: relative(top, path), mode: mode & 0o777, sizeBytes, kind, content }
+    }
+  }
+
+  async powerOff(): Promise<void> {
+    await this.#send({ type: 'powerOff' })
+  }
+
+  async kill(): Promise<void> {
+    this.#killed = true
+    killProcess(this.record)
+    await this.ended
+  }
+
+  async usage(): Promise<ServerUsage> {
+    this.#assertHere()
+    const fields = readFileSync(`/proc/${this.record.pid}/stat`, 'utf8').split(' ')
+    const peak = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${this.record.pid}/status`, 'utf8'))?.[1]
+    return {
+      cpuSeconds: (Number(fields[13]) + Number(fields[14])) / 100,
+      memoryPeakBytes: Number(peak) * 1024
+    }
+  }
+
+  async release(): Promise<void> {
+    this.#stopping.abort()
+    this.#socket?.destroy()
+    await this.#events
+  }
+
+  async #end(): Promise<ServerEnd> {
+    try {
+      await processGone(this.record, this.#stopping.signal)
+    } catch {
+      // Released: nobody watches this server any more, and its end is another's to see.
+      return new Promise(() => undefined)
+    }
+    this.#isGone = true
+    const isHalted = existsSync(join(this.#directory, 'halted'))
+    // What the guest had sent before it died is still in the socket.
+    await this.#closed
+    await this.#events
+    this.#stopping.abort()
+    this.#socket?.destroy()
+    this.#hello.reject(new HostError('ERR_BOOT_FAILED', 'the guest is gone'))
+    this.#stdinMoved.resolve(undefined)
+    await sweep({ directory: this.#directory })
+    if (isHalted && !this.#killed) return { kind: 'halted', detail: '' }
+    return { kind: 'killed', detail: this.#killed ? 'killed by the host' : 'killed from outside' }
+  }
+
+  async #connect(): Promise<void> {
+    while (!this.#stopping.signal.aborted) {
+      const socket = createConnection(join(this.#directory, 'fake.sock'))
+      this.#socket = socket
+      this.#closed = new Promise<void>((resolve) => {
+        socket.on('error', () => socket.destroy())
+        socket.on('close', () => resolve())
+      })
+      const lines = createInterface({ input: socket }).on('error', () => socket.destroy())
+      lines.on('line', (line) => {
+        const event = JSON.parse(line) as FakeEvent & { sequence: number }
+        // After a refusal nothing more is taken from this connection, or order would be lost.
+        this.#events = this.#events
+          .then(() => (socket.destroyed && !this.#isGone ? undefined : this.#take(event)))
+          .catch(() => void socket.destroy())
+      })
+      await this.#closed
+      await delay(10, undefined, { ref: false })
+    }
+  }
+
+  async #take(event: FakeEvent & { sequence: number }): Promise<void> {
+    // Once let go, what arrives is not acknowledged, so it comes again to the next daemon.
+    if (this.#stopping.signal.aborted) return
+    if (event.type === 'output') await this.#listener.output(event.stream, Buffer.from(event.data, 'base64'))
+    else if (event.type === 'exit') await this.#listener.programExited(event.exit)
+    else if (event.type === 'stdinTaken') this.#stdinReached(event.offset)
+    else {
+      this.#stdinSent = event.stdinReceived
+      this.#stdinReached(event.stdinTaken)
+      this.#hello.resolve(undefined)
+      return
+    }
+    this.#socket?.write(
+      `${JSON.stringify({ type: 'ack', sequence: event.sequence } satisfies FakeCommand)}\n`
+    )
+  }
+
+  #stdinReached(offset: number): void {
+    this.#stdinTaken = offset
+    this.#stdinMoved.resolve(undefined)
+    this.#stdinMoved = Promise.withResolvers()
+    if (offset > 0) this.#listener.stdinTaken(offset)
+  }
+
+  async #send(command: FakeCommand): Promise<void> {
+    this.#assertHere()
+    await this.#hello.promise
+    this.#assertHere()
+    this.#socket?.write(`${JSON.stringify(command)}\n`)
+  }
+
+  #assertHere(): void {
+    if (this.#isGone || !isAlive(this.record)) throw new HostError('ERR_CHANNEL_CLOSED', 'the guest is gone')
+  }
+}
+
+async function* nothing(): AsyncGenerator<Uint8Array> {
+  // A directory or an empty file has no content.
+}
