@@ -221,13 +221,17 @@ class FakeServer implements RunningServer {
         socket.on('error', () => socket.destroy())
         socket.on('close', () => resolve())
       })
+      let isRefused = false
       const lines = createInterface({ input: socket }).on('error', () => socket.destroy())
       lines.on('line', (line) => {
         const event = JSON.parse(line) as FakeEvent & { sequence: number }
         // After a refusal nothing more is taken from this connection, or order would be lost.
         this.#events = this.#events
-          .then(() => (socket.destroyed && !this.#isGone ? undefined : this.#take(event)))
-          .catch(() => void socket.destroy())
+          .then(() => (isRefused ? undefined : this.#take(event)))
+          .catch(() => {
+            isRefused = true
+            socket.destroy()
+          })
       })
       await this.#closed
       await delay(10, undefined, { ref: false })
