@@ -89,8 +89,16 @@ export type OutputStream = 'stdout' | 'stderr'
  * was acknowledged is never lost when the daemon is killed, and a slow disk holds the guest back.
  */
 export interface ServerListener {
-  output(stream: OutputStream, data: Uint8Array): Promise<void>
-  /** The guest's init has taken standard input up to this offset (total bytes since the program started). */
+  /**
+   * `offset`: how many bytes of output (both streams together) the guest had sent before `data`, counted by the
+   * guest since the program started. A daemon may be killed after it stored `data` and before the guest heard so;
+   * the guest then sends it again to the next daemon, which sees by the offset what it has already.
+   */
+  output(stream: OutputStream, data: Uint8Array, offset: number): Promise<void>
+  /**
+   * The guest's init has taken standard input up to this offset (total bytes since the program started). Said
+   * once after every (re)connection too, so that a new daemon knows where the guest stands.
+   */
   stdinTaken(offset: number): void
   programExited(exit: ProgramExit): Promise<void>
 }
@@ -104,7 +112,7 @@ export interface RunningServer {
   ready(signal?: AbortSignal): Promise<void>
   /** Put one file or directory below the guest's working directory. */
   putFile(file: GuestFile, signal?: AbortSignal): Promise<void>
-  /** Start the program. Calling again (after re-adoption) with a program running is a no-op. */
+  /** Start the program. Calling again (after re-adoption) is a no-op if it was ever started, even if it has ended. */
   run(program: ProgramSpec): Promise<void>
   /** Feed standard input; resolves when taken by the send window. `offset` makes a resend harmless. */
   stdin(offset: number, data: Uint8Array): Promise<void>

@@ -241,7 +241,8 @@ class FakeServer implements RunningServer {
   async #take(event: FakeEvent & { sequence: number }): Promise<void> {
     // Once let go, what arrives is not acknowledged, so it comes again to the next daemon.
     if (this.#stopping.signal.aborted) return
-    if (event.type === 'output') await this.#listener.output(event.stream, Buffer.from(event.data, 'base64'))
+    if (event.type === 'output')
+      await this.#listener.output(event.stream, Buffer.from(event.data, 'base64'), event.offset)
     else if (event.type === 'exit') await this.#listener.programExited(event.exit)
     else if (event.type === 'stdinTaken') this.#stdinReached(event.offset)
     else {

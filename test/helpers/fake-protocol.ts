@@ -11,7 +11,7 @@ export const FAKE_WINDOW_BYTES = 1024 * 1024
 
 export type FakeEvent =
   | { type: 'hello'; stdinReceived: number; stdinTaken: number }
-  | { type: 'output'; stream: OutputStream; data: string }
+  | { type: 'output'; stream: OutputStream; offset: number; data: string }
   | { type: 'stdinTaken'; offset: number }
   | { type: 'exit'; exit: ProgramExit }
 
