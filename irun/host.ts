@@ -98,10 +98,18 @@ export interface RunHost {
    * The spool from byte `offset` on: frames of u32 LE length, u8 stream (1 stdout, 2 stderr), data.
    * With `follow` it ends only after the program has ended and everything was sent.
    */
-  output(id: string, options: { offset: number; follow: boolean; signal?: AbortSignal }): AsyncIterable<Uint8Array>
+  output(
+    id: string,
+    options: { offset: number; follow: boolean; signal?: AbortSignal }
+  ): AsyncIterable<Uint8Array>
   /** Append standard input at `offset` (bytes since the start); resolves with the new offset when taken.
    * @throws ERR_SERVER_STATE when `offset` is not where the host stands (inspect tells) */
-  stdin(id: string, offset: number, data: Uint8Array, options?: { end?: boolean; signal?: AbortSignal }): Promise<number>
+  stdin(
+    id: string,
+    offset: number,
+    data: Uint8Array,
+    options?: { end?: boolean; signal?: AbortSignal }
+  ): Promise<number>
   /** A signal by number, 1..64. */
   signal(id: string, signalNumber: number, signal?: AbortSignal): Promise<void>
   resize(id: string, size: { columns: number; rows: number }, signal?: AbortSignal): Promise<void>

@@ -49,6 +49,7 @@ export type RunErrorCode =
   | 'ERR_RUN_UNKNOWN'
   | 'ERR_RUN_STATE'
   | 'ERR_RUN_CANCELLED'
+  | 'ERR_RUN_DETACHED'
   | 'ERR_RUN_FAILED'
   | 'ERR_RUN_FILES'
   | 'ERR_RUN_BUSY'

@@ -1,0 +1,72 @@
+/** Every number of iRun that is not in the documents. Sizes are bytes. */
+import { DAY_MS, KIB, MIB, MINUTE_MS, SECOND_MS } from '../src/constants.ts'
+
+/** What one provider lets strangers do. */
+export interface ProviderLimits {
+  /** Streams of one consumer at a time. */
+  sessionsPerPeer: number
+  /** Streams of all consumers at a time. */
+  sessionsMax: number
+  /** Submissions of one consumer within a minute. */
+  submissionsPerMinute: number
+  /** A stream must say what it wants within this time. */
+  firstMessageMs: number
+  /** A lease whose program has not been started is given back after this time without progress. */
+  stagingMs: number
+  /** Results are kept for the consumer this long after the lease ends. */
+  keepMs: number
+  /** A program that is stopped has this long to end by itself. */
+  stopGraceMs: number
+}
+
+export const PROVIDER_LIMITS: ProviderLimits = {
+  sessionsPerPeer: 16,
+  sessionsMax: 256,
+  submissionsPerMinute: 60,
+  firstMessageMs: 10 * SECOND_MS,
+  stagingMs: 5 * MINUTE_MS,
+  keepMs: DAY_MS,
+  stopGraceMs: 5 * SECOND_MS
+}
+
+/** How long a consumer is patient with one provider. */
+export interface ConsumerLimits {
+  /** To be connected, and to be answered. */
+  answerMs: number
+  /** First and longest pause between two attempts to connect again. */
+  reconnectMsMin: number
+  reconnectMsMax: number
+  /** A provider that has not ended the program this long after the lease's end is given up. */
+  overdueMs: number
+}
+
+export const CONSUMER_LIMITS: ConsumerLimits = {
+  answerMs: 20 * SECOND_MS,
+  reconnectMsMin: 200,
+  reconnectMsMax: 30 * SECOND_MS,
+  overdueMs: 10 * MINUTE_MS
+}
+
+/** Bytes under way and not yet confirmed. Standard input and staged files wait in the provider's memory. */
+export const STDIN_WINDOW_BYTES = MIB
+export const STAGING_WINDOW_BYTES = 2 * MIB
+export const OUTPUT_WINDOW_BYTES = 4 * MIB
+export const FILES_WINDOW_BYTES = 4 * MIB
+/** Confirmations are sent after this many bytes, or when there is nothing left to take. */
+export const CONFIRM_BYTES = 256 * KIB
+
+/** Files and directories, in either direction. */
+export const FILES_ENTRIES_MAX = 100_000
+/** Length of a path in a tar, and of one of its names. */
+export const FILE_PATH_BYTES_MAX = 1024
+export const FILE_NAME_BYTES_MAX = 255
+/** A tar adds per entry two blocks of header and padding and, for long names, three of extended header. */
+export const TAR_ENTRY_OVERHEAD_BYTES = 5 * 512
+
+export const ARGUMENTS_MAX = 1024
+export const ENVIRONMENT_MAX = 256
+/** Reasons of a refusal, and the length of one. */
+export const REASONS_MAX = 16
+export const REASON_LENGTH_MAX = 256
+/** Runs in one answer to `list`. */
+export const LISTED_RUNS_MAX = 100
