@@ -6,7 +6,10 @@ export const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
 /** A libp2p Ed25519 peer id in base58. */
 export const peerId = z.string().regex(/^12D3KooW[1-9A-HJ-NP-Za-km-z]{44}$/)
 export const seconds = z.int().min(0).max(253_402_300_799)
-export const bytes = z.int().min(0).max(2 ** 50)
+export const bytes = z
+  .int()
+  .min(0)
+  .max(2 ** 50)
 /** 16 random bytes in base64url. */
 export const nonce = z.string().regex(/^[A-Za-z0-9_-]{22}$/)
 /** Run id: chosen by the consumer, 26 characters of Crockford base32 in lower case (128 bit). */
@@ -21,9 +24,15 @@ export const limits = z.strictObject({
   memoryBytes: bytes.min(32 * 2 ** 20),
   diskBytes: bytes.min(16 * 2 ** 20),
   processesMax: z.int().min(8).max(65_536),
-  outboundBitsPerSecond: z.int().min(0).max(2 ** 40),
+  outboundBitsPerSecond: z
+    .int()
+    .min(0)
+    .max(2 ** 40),
   /** Standard output and error kept; the rest is counted and thrown away. */
   outputBytesMax: bytes,
-  durationSeconds: z.int().min(1).max(366 * 86_400)
+  durationSeconds: z
+    .int()
+    .min(1)
+    .max(366 * 86_400)
 })
 export type Limits = z.infer<typeof limits>

@@ -1,8 +1,7 @@
 import { z } from 'zod'
 import { digest, imageName, limits, nonce, peerId, runId, seconds } from './fields.ts'
 
-/** A provider grants a slice to one consumer's key until a time. */
-export const lease = z.strictObject({
+const fields = z.strictObject({
   v: z.literal(1),
   iss: peerId,
   /** The consumer. */
@@ -18,5 +17,11 @@ export const lease = z.strictObject({
   image: z.strictObject({ name: imageName, digest }),
   /** Results are kept for the consumer at least until then. */
   keepUntil: seconds
+})
+
+/** A provider grants a slice to one consumer's key until a time. */
+export const lease = fields.superRefine((value, context) => {
+  if (value.keepUntil < value.exp)
+    context.addIssue({ code: 'custom', path: ['keepUntil'], message: 'must not be before exp' })
 })
 export type Lease = z.infer<typeof lease>

@@ -1,9 +1,9 @@
 import { z } from 'zod'
 import { accessRules } from '../rules/schema.ts'
+import { digestOf } from './digest.ts'
 import { bytes, digest, imageName, label, peerId, seconds } from './fields.ts'
 
-/** A provider's offer: a slice of a machine, and the rules under which it is lent. */
-export const offer = z.strictObject({
+const fields = z.strictObject({
   v: z.literal(1),
   iss: peerId,
   iat: seconds,
@@ -16,7 +16,10 @@ export const offer = z.strictObject({
     cpu: z.number().min(0.05).max(4096),
     memoryBytes: bytes,
     diskBytes: bytes,
-    outboundBitsPerSecond: z.int().min(0).max(2 ** 40),
+    outboundBitsPerSecond: z
+      .int()
+      .min(0)
+      .max(2 ** 40),
     /** Virtual servers at the same time. */
     count: z.int().min(1).max(4096)
   }),
@@ -33,5 +36,19 @@ export const offer = z.strictObject({
   factories: z.array(peerId).max(16),
   /** Multiaddrs at which the provider listens. */
   addresses: z.array(z.string().max(512)).max(32)
+})
+
+/** A provider's offer: a slice of a machine, and the rules under which it is lent. */
+export const offer = fields.superRefine((value, context) => {
+  const complain = (path: (string | number)[], message: string) =>
+    context.addIssue({ code: 'custom', path, message })
+  if (value.terms.digest !== digestOf(value.terms.text))
+    complain(['terms', 'digest'], 'is not that of the text')
+  for (const name of ['cpu', 'memoryBytes', 'diskBytes', 'outboundBitsPerSecond'] as const) {
+    const [one, all] = [value.rules.perRun[name], value.slice[name]]
+    if (one > all) complain(['rules', 'perRun', name], `${one} is more than the slice has, ${all}`)
+  }
+  const names = value.images.map(({ name }) => name)
+  if (new Set(names).size < names.length) complain(['images'], 'a name stands for two images')
 })
 export type Offer = z.infer<typeof offer>

@@ -1,8 +1,7 @@
 import { z } from 'zod'
 import { bytes, digest, peerId, runId, seconds } from './fields.ts'
 
-/** A provider says what a run used and how it ended. */
-export const receipt = z.strictObject({
+const fields = z.strictObject({
   v: z.literal(1),
   iss: peerId,
   aud: peerId,
@@ -28,5 +27,11 @@ export const receipt = z.strictObject({
     filesBytes: bytes,
     bytesOut: bytes
   })
+})
+
+/** A provider says what a run used and how it ended. */
+export const receipt = fields.superRefine((value, context) => {
+  if (value.startedAt !== undefined && value.startedAt > value.endedAt)
+    context.addIssue({ code: 'custom', path: ['startedAt'], message: 'must not be after endedAt' })
 })
 export type Receipt = z.infer<typeof receipt>

@@ -1,0 +1,17 @@
+/**
+ * @packageDocumentation
+ *
+ * The documents that cross the wire: what each says (zod schemas; JSON Schemas in docs/schemas), how it is
+ * signed and verified, and how they bind to each other: offer ← acceptance ← lease ← receipt.
+ */
+export type { Acceptance } from './acceptance.ts'
+export { checkAcceptance, checkLease, checkReceipt, offeredImage } from './agreement.ts'
+export { digestOf } from './digest.ts'
+export type { Limits } from './fields.ts'
+export { shorten } from './issues.ts'
+export { signDocument, verifyDocument, verifyKeptDocument, type Verified, type VerifyOptions } from './jws.ts'
+export type { DocumentKind, Payload, PayloadInput } from './kinds.ts'
+export type { Lease } from './lease.ts'
+export type { Offer } from './offer.ts'
+export type { Receipt } from './receipt.ts'
+export { newestSequence, seenBefore, type NewestSequence, type SeenBefore } from './seen-before.ts'
