@@ -1,0 +1,70 @@
+/**
+ * One group per virtual server below our own current group, on cgroup v1 or v2 behind one interface.
+ *
+ * Goal: shares, limits, accounting, and a kill that nobody escapes. Where the machine lets us make no groups the
+ * capability says so and why, and servers run without: their uid, pid namespace and memory file still bound them.
+ * Attacker: processes in the group; they hold no privilege over it, so they can neither leave nor change it.
+ * @see cgroups(7), Documentation/admin-guide/cgroup-v2.rst
+ */
+import { accessSync, constants, readFileSync } from 'node:fs'
+import { CgroupV1 } from './cgroup-v1.ts'
+import { CgroupV2 } from './cgroup-v2.ts'
+import { locateCgroups, type CgroupLocation } from './cgroup-location.ts'
+import type { Cgroups, ServerCgroup } from './cgroup-types.ts'
+
+/** `cgroup.procs` of every directory: whoever writes its pid there joins. */
+export function joinFiles(group: ServerCgroup): string[] {
+  return group.paths.map((path) => `${path}/cgroup.procs`)
+}
+
+const NO_GROUP: ServerCgroup = {
+  paths: [],
+  usage: async () => ({ cpuSeconds: undefined, memoryPeakBytes: undefined, outOfMemoryKills: 0 }),
+  killAll: async () => undefined,
+  remove: async () => undefined
+}
+
+/** Servers without groups. */
+export function noCgroups(reason: string): Cgroups {
+  const missing = ['cpu', 'memory', 'pids']
+  return {
+    capability: { version: 0, controllers: [], missing, reason },
+    pathsOf: () => [],
+    create: async () => NO_GROUP,
+    open: () => NO_GROUP
+  }
+}
+
+function isWritable(directory: string): boolean {
+  try {
+    accessSync(directory, constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Our own groups as the kernel tells them now. */
+export function findCgroups(): CgroupLocation {
+  return locateCgroups(
+    readFileSync('/proc/self/mountinfo', 'utf8'),
+    readFileSync('/proc/self/cgroup', 'utf8')
+  )
+}
+
+/**
+ * What this machine lets us use. Prefers v2 where it has the controllers; on mixed machines these sit on v1.
+ * On v2 this may move the calling process into a leaf of its own, because a group with processes may not have
+ * controllers for its children.
+ */
+export async function openCgroups(location: CgroupLocation = findCgroups()): Promise<Cgroups> {
+  const writable = new Map([...location.v1].filter(([, directory]) => isWritable(directory)))
+  if (writable.has('memory') || writable.has('cpu')) return new CgroupV1(writable)
+  if (location.v2 === undefined)
+    return noCgroups(
+      location.v1.size > 0 ? 'our cgroups are not writable: run as root' : 'no cgroup file system is mounted'
+    )
+  if (!isWritable(location.v2))
+    return noCgroups(`${location.v2} is not writable: run as root, or under a systemd unit with Delegate=yes`)
+  return CgroupV2.open(location.v2)
+}

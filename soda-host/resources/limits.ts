@@ -1,0 +1,68 @@
+import { KIB, MIB } from '../../src/constants.ts'
+import type { ServerLimits } from '../virtual-server/types.ts'
+
+/**
+ * What the host sets for one virtual server. There is no second place where limits are turned into settings:
+ * cgroups, jail, kernel arguments and writable layer all read from here.
+ */
+export interface HostKnobs {
+  /** cgroup v1 `cpu.shares`; 1024 is one CPU. */
+  cpuShares: number
+  /** cgroup v2 `cpu.weight`; 100 is one CPU. */
+  cpuWeight: number
+  /** Hard cap, only when asked for: quota per period (`cpu.cfs_quota_us`, `cpu.max`). */
+  cpuQuotaMicroseconds: number | undefined
+  /** `memory.limit_in_bytes`, `memory.max`: guest memory and what the host spends on top of it. */
+  memoryMaxBytes: number
+  /** `pids.max`. Every guest process is one host process. */
+  hostProcessesMax: number
+  /** `mem=` of the guest kernel. */
+  guestMemoryBytes: number
+  /** Size of the tmpfs that holds the guest's memory. */
+  memoryFileSystemBytes: number
+  /** Size of the sparse file behind the writable layer. */
+  diskBytes: number
+}
+
+/** Period of the CPU cap: the kernel's default. @see Documentation/scheduler/sched-bwc.rst */
+export const CPU_PERIOD_MICROSECONDS = 100_000
+
+/**
+ * Guest kernel and jail themselves: the kernel's text and data outside guest memory, bubblewrap, stacks.
+ * Measured: see bench/; rounded up.
+ */
+const OVERHEAD_BYTES = 24 * MIB
+/** Page tables, kernel stack and stub pages that the host keeps for one guest process. */
+const OVERHEAD_PER_PROCESS_BYTES = 128 * KIB
+/** Page tables that map guest memory once for the guest kernel: 8 bytes in 4096. */
+const PAGE_TABLE_FRACTION = 1 / 512
+/** bubblewrap twice, the guest kernel and its helper threads, the console's two. */
+const HOST_PROCESSES = 16
+/** The memory file is rounded up to pages and holds the kernel's own area as well. */
+const MEMORY_FILE_SLACK_BYTES = 16 * MIB
+
+function clamp(value: number, low: number, high: number): number {
+  return Math.min(high, Math.max(low, Math.round(value)))
+}
+
+/** Limits as leased → settings of the host. Pure. `isCpuCapped`: never more than `cpu`, even when idle. */
+export function hostKnobs(limits: ServerLimits, options: { isCpuCapped?: boolean } = {}): HostKnobs {
+  const guestMemoryBytes = Math.ceil(limits.memoryBytes / MIB) * MIB
+  return {
+    cpuShares: clamp(limits.cpu * 1024, 2, 262_144),
+    cpuWeight: clamp(limits.cpu * 100, 1, 10_000),
+    cpuQuotaMicroseconds:
+      options.isCpuCapped === true
+        ? Math.max(1000, Math.round(limits.cpu * CPU_PERIOD_MICROSECONDS))
+        : undefined,
+    memoryMaxBytes: Math.ceil(
+      guestMemoryBytes * (1 + PAGE_TABLE_FRACTION) +
+        OVERHEAD_BYTES +
+        limits.processesMax * OVERHEAD_PER_PROCESS_BYTES
+    ),
+    hostProcessesMax: limits.processesMax + HOST_PROCESSES,
+    guestMemoryBytes,
+    memoryFileSystemBytes: guestMemoryBytes + MEMORY_FILE_SLACK_BYTES,
+    diskBytes: limits.diskBytes
+  }
+}
