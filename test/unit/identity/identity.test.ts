@@ -11,16 +11,8 @@ import {
   peerIdOfJwk,
   publicJwkOf
 } from '../../../src/identity/index.ts'
+import { codeOf } from '../../helpers/errors.ts'
 import { temporaryDirectory } from '../../helpers/temporary.ts'
-
-async function codeOf(action: () => unknown): Promise<string> {
-  try {
-    await action()
-  } catch (error) {
-    return (error as { code?: string }).code ?? String(error)
-  }
-  return 'no error'
-}
 
 describe('identity: the key file', () => {
   it('makes a key that only its owner can read, and finds it again', async () => {
