@@ -38,7 +38,10 @@ async function lookUp(wanted: string | undefined): Promise<Account> {
   const found = await accountNamed(wanted ?? ACCOUNT_NAME)
   if (found !== undefined) return found
   if (wanted === undefined) return PEER_ACCOUNT
-  throw new ConfigError('ERR_CONFIG_VALUE', `--user: this machine has no account named ${JSON.stringify(wanted)}`)
+  throw new ConfigError(
+    'ERR_CONFIG_VALUE',
+    `--user: this machine has no account named ${JSON.stringify(wanted)}`
+  )
 }
 
 async function accountNamed(name: string): Promise<Account | undefined> {

@@ -1,0 +1,183 @@
+/**
+ * A terminal joined to a run.
+ *
+ * Output and error go where the program meant them; whatever iShare itself says goes to standard error. Without
+ * `-t`, the first Ctrl+C lets go of the run and says how to come back, a second one within two seconds stops the
+ * program. With `-t` every key belongs to the program, and Ctrl+P Ctrl+Q lets go, as in Docker.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import { RunError } from '../errors.ts'
+import type { RunEvent, RunHandle, RunResult } from '../../irun/index.ts'
+import { EXIT_OK, exitStatusOfRun } from './exit-status.ts'
+import { note, printJson } from './output.ts'
+import { Progress } from './progress.ts'
+
+/** How long after a first Ctrl+C a second one still means "stop". */
+const SECOND_CTRL_C_MS = 2000
+const CTRL_P = 0x10
+const CTRL_Q = 0x11
+
+export interface SessionOptions {
+  /** A terminal was asked for. */
+  terminal: boolean
+  /** Standard input is passed on. */
+  stdin: boolean
+  /** One JSON object a line in place of the program's output. */
+  json: boolean
+  quiet: boolean
+}
+
+/** Follow the run to its end or until the user lets go. @returns the exit status of the command */
+export async function runSession(handle: RunHandle, options: SessionOptions): Promise<number> {
+  using keys = new Keys(handle, options)
+  const progress = new Progress(options.quiet || options.json)
+  try {
+    await deliver(handle.events, options, progress)
+    const result = await handle.done
+    keys.stop()
+    summary(result, options)
+    return exitStatusOfRun(result)
+  } catch (error) {
+    if (!keys.detached) throw error
+    progress.end()
+    note(`\nThe run goes on. Come back with:  ishare attach ${handle.runId}`)
+    note(`See its output:  ishare logs -f ${handle.runId}    End it:  ishare stop ${handle.runId}`)
+    return EXIT_OK
+  } finally {
+    progress.end()
+  }
+}
+
+async function deliver(
+  events: AsyncIterable<RunEvent>,
+  options: SessionOptions,
+  progress: Progress
+): Promise<void> {
+  for await (const event of events) {
+    if (options.json) printJson(jsonOf(event))
+    else if (event.type === 'stdout' || event.type === 'stderr') {
+      progress.end()
+      await write(event.type === 'stdout' ? process.stdout : process.stderr, event.data)
+    } else progress.event(event)
+  }
+}
+
+function jsonOf(event: RunEvent): unknown {
+  if (event.type === 'stdout' || event.type === 'stderr')
+    return { type: event.type, data: Buffer.from(event.data).toString('base64') }
+  if (event.type === 'connection' && event.status === 'lost')
+    return { type: event.type, status: event.status, retryMs: event.retryMs }
+  return event
+}
+
+/** Resolves when the stream has room again; a reader that went away ends the command as it would `cat`. */
+async function write(stream: NodeJS.WriteStream, data: Uint8Array): Promise<void> {
+  if (stream.write(data)) return
+  await new Promise<void>((resolve) => stream.once('drain', resolve))
+}
+
+const CUT: Record<NonNullable<RunResult['cut']>, string> = {
+  'lease-expired': 'the lease ended before the program did',
+  stopped: 'the program was stopped before it had ended',
+  'output-limit': 'the program printed more than the lease allows; the rest was thrown away'
+}
+
+function summary(result: RunResult, { quiet, json }: SessionOptions): void {
+  if (json) {
+    const { runId, outcome, cut, outDir, files } = result
+    printJson({ type: 'result', runId, outcome, cut, outDir, files })
+    return
+  }
+  if (result.cut !== undefined) note(`ishare: ${CUT[result.cut]}`)
+  if (result.outcome.kind === 'failed')
+    note(`ishare: run ${result.runId} failed on the provider's machine [${result.outcome.code}]`)
+  if (result.outcome.kind === 'signal') note(`ishare: the program was ended by signal ${result.outcome.signal}`)
+  if (quiet) return
+  const { files } = result
+  if (files.length > 0) note(`${files.length} file${files.length === 1 ? '' : 's'} in ${result.outDir}`)
+  note(`Receipt:  ishare receipt ${result.runId}`)
+}
+
+/** Everything the user types or resizes, until disposed. */
+class Keys implements Disposable {
+  readonly #handle: RunHandle
+  readonly #undo: (() => void)[] = []
+  #interrupts = 0
+  #sawCtrlP = false
+  detached = false
+
+  constructor(handle: RunHandle, options: SessionOptions) {
+    this.#handle = handle
+    const raw = options.terminal && process.stdin.isTTY
+    if (raw) this.#rawTerminal()
+    else this.#on(process, 'SIGINT', () => void this.#interrupt())
+    if (options.terminal) this.#on(process, 'SIGWINCH', () => void this.#resize())
+    if (options.stdin || raw) void this.#pumpStdin(raw)
+  }
+
+  #on(target: NodeJS.Process, name: 'SIGINT' | 'SIGWINCH', listener: () => void): void {
+    target.on(name, listener)
+    this.#undo.push(() => target.off(name, listener))
+  }
+
+  #rawTerminal(): void {
+    process.stdin.setRawMode(true)
+    this.#undo.push(() => process.stdin.setRawMode(false))
+  }
+
+  async #resize(): Promise<void> {
+    const { columns, rows } = process.stdout
+    await this.#handle.resize({ columns, rows }).catch(() => undefined)
+  }
+
+  async #interrupt(): Promise<void> {
+    this.#interrupts += 1
+    if (this.#interrupts === 1) {
+      note('\nLetting go of the run; press Ctrl+C again to stop the program.')
+      await delay(SECOND_CTRL_C_MS)
+      if (this.#interrupts === 1) await this.#detach()
+    } else if (this.#interrupts === 2) {
+      note('Stopping the program; its files and its receipt still come. Once more lets go at once.')
+      await this.#handle.cancel().catch((error: unknown) => note(`ishare: ${String(error)}`))
+    } else await this.#detach()
+  }
+
+  async #detach(): Promise<void> {
+    this.detached = true
+    await this.#handle.detach()
+  }
+
+  async #pumpStdin(raw: boolean): Promise<void> {
+    try {
+      for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+        if (raw && this.#isDetachSequence(chunk)) {
+          await this.#detach()
+          return
+        }
+        await this.#handle.writeStdin(chunk)
+      }
+      await this.#handle.endStdin()
+    } catch (error) {
+      // The program, or the handle, may be gone before its input is: that is no failure of the run.
+      if (!(error instanceof RunError)) note(`ishare: standard input: ${String(error)}`)
+    }
+  }
+
+  #isDetachSequence(chunk: Uint8Array): boolean {
+    for (const byte of chunk) {
+      if (this.#sawCtrlP && byte === CTRL_Q) return true
+      this.#sawCtrlP = byte === CTRL_P
+    }
+    return false
+  }
+
+  /** No more input is read; the terminal is as it was. */
+  stop(): void {
+    for (const undo of this.#undo.splice(0)) undo()
+    process.stdin.destroy()
+  }
+
+  [Symbol.dispose](): void {
+    this.stop()
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * A libp2p node as iShare peers use it: TCP, Noise, Yamux, identify, ping, and a Kademlia DHT under a protocol
+ * name of its own, with the {@link ishare} service on top. Programs that have a libp2p node already add the
+ * service to it instead.
+ */
+import { bootstrap } from '@libp2p/bootstrap'
+import { identify } from '@libp2p/identify'
+import type { Libp2p } from '@libp2p/interface'
+import { kadDHT, passthroughMapper, type KadDHT } from '@libp2p/kad-dht'
+import { noise } from '@libp2p/noise'
+import { ping } from '@libp2p/ping'
+import { tcp } from '@libp2p/tcp'
+import { yamux } from '@libp2p/yamux'
+import { createLibp2p } from 'libp2p'
+import { offerSelector, offerValidator } from '../ipublish/index.ts'
+import { HOUR_MS, MINUTE_MS, PROTOCOL_KAD_DHT } from './constants.ts'
+import type { Identity } from './identity/index.ts'
+import { ishare, type IShare, type IShareInit } from './plugin.ts'
+
+/** Kademlia's k, alpha and disjoint paths: at these a look-up among strangers takes a third of the defaults' time. */
+const DHT_BUCKET_SIZE = 8
+const DHT_PARALLEL_QUERIES = 3
+const DHT_DISJOINT_PATHS = 2
+
+const CONNECTIONS_MAX = 512
+/** New inbound connections per second from one address; several peers may share one. */
+const CONNECTIONS_PER_SECOND = 20
+
+export interface PeerInit {
+  identity: Identity
+  /** Multiaddrs to listen on; none for a peer that only calls others. */
+  listen?: readonly string[]
+  /** Multiaddrs, with peer id, of peers to start from. */
+  bootstrap?: readonly string[]
+  /** Answer other peers' DHT queries. @default true when listening */
+  isDhtServer?: boolean
+  ishare: Omit<IShareInit, 'identity'>
+}
+
+export type Peer = Libp2p<{ dht: KadDHT; ishare: IShare }>
+
+/** Make and start a peer. Stop it with `stop()`. */
+export async function createPeer(init: PeerInit): Promise<Peer> {
+  const listen = [...(init.listen ?? [])]
+  const list = [...(init.bootstrap ?? [])]
+  const isServer = init.isDhtServer ?? listen.length > 0
+  return createLibp2p({
+    privateKey: init.identity.privateKey,
+    addresses: { listen },
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    connectionManager: {
+      maxConnections: CONNECTIONS_MAX,
+      inboundConnectionThreshold: CONNECTIONS_PER_SECOND
+    },
+    // The default interval costs ten times the CPU when idle.
+    connectionMonitor: { pingInterval: MINUTE_MS },
+    // Provider addresses are forgotten with the peer store's ages: keep them as long as the records live.
+    peerStore: { maxAddressAge: 24 * HOUR_MS, maxPeerAge: 48 * HOUR_MS },
+    peerDiscovery: list.length > 0 ? [bootstrap({ list, timeout: 0 })] : [],
+    services: {
+      identify: identify(),
+      ping: ping(),
+      dht: kadDHT({
+        protocol: PROTOCOL_KAD_DHT,
+        clientMode: !isServer,
+        // Peers on one network are first-class; the default mapper would drop their addresses.
+        peerInfoMapper: passthroughMapper,
+        allowQueryWithZeroPeers: true,
+        kBucketSize: DHT_BUCKET_SIZE,
+        alpha: DHT_PARALLEL_QUERIES,
+        disjointPaths: DHT_DISJOINT_PATHS,
+        validators: { ishare: offerValidator },
+        selectors: { ishare: offerSelector }
+      }),
+      ishare: ishare({ ...init.ishare, identity: init.identity })
+    }
+  })
+}
