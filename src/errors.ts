@@ -85,6 +85,7 @@ export type FactoryErrorCode =
   | 'ERR_KERNEL_BUILD'
   | 'ERR_IMAGE_BUILD'
   | 'ERR_CACHE_LOCKED'
+  | 'ERR_ARTIFACTS'
 
 export type SetupErrorCode = 'ERR_PACKAGES_MISSING' | 'ERR_PACKAGES_INSTALL' | 'ERR_MACHINE'
 
