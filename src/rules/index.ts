@@ -5,5 +5,6 @@
  */
 export { describeRules } from './describe.ts'
 export { evaluate, type AccessRequest, type Decision, type Refusal, type RefusalCode } from './evaluate.ts'
+export { defaultRules, parseRules } from './rules-file.ts'
 export { accessRules, type AccessRules } from './schema.ts'
 export { verifyAccessToken, type AccessClaims, type TokenHolder } from './token.ts'
