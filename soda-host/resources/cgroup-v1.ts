@@ -33,7 +33,7 @@ export class CgroupV1 implements Cgroups {
   async create(id: string, knobs: HostKnobs): Promise<ServerCgroup> {
     const group = this.open(this.pathsOf(id))
     try {
-      for (const path of group.paths) await createGroup(path)
+      await Promise.all(group.paths.map((path) => createGroup(path)))
       await this.#limit(id, knobs)
     } catch (error) {
       await group.remove().catch(() => undefined)
@@ -94,11 +94,11 @@ class V1Group implements ServerCgroup {
     // No new process from now on: a fork bomb must not be faster than we are.
     for (const path of this.paths)
       if ((await readSetting(path, 'pids.max')) !== undefined) await writeSetting(path, 'pids.max', 0)
-    for (const path of this.paths) await killUntilEmpty(path)
+    await Promise.all(this.paths.map((path) => killUntilEmpty(path)))
   }
 
   async remove(): Promise<void> {
-    for (const path of this.paths) await removeGroup(path)
+    await Promise.all(this.paths.map((path) => removeGroup(path)))
   }
 
   /** The first of our directories that has the file: each belongs to one controller. */

@@ -50,18 +50,20 @@ async function enableControllers(directory: string): Promise<string[]> {
   return WANTED.filter((name) => passed.includes(name))
 }
 
+function capabilityOf(parent: string, controllers: string[]): CgroupCapability {
+  const missing = WANTED.filter((name) => !controllers.includes(name))
+  const advice = 'run under a systemd unit or scope with Delegate=yes'
+  const reason = missing.length === 0 ? '' : `${parent} cannot pass on ${missing.join(', ')}: ${advice}`
+  return { version: 2, controllers, missing, reason }
+}
+
 export class CgroupV2 implements Cgroups {
   readonly capability: CgroupCapability
   readonly #parent: string
 
   private constructor(parent: string, controllers: string[]) {
     this.#parent = parent
-    const missing = WANTED.filter((name) => !controllers.includes(name))
-    const reason =
-      missing.length === 0
-        ? ''
-        : `${parent} cannot pass on ${missing.join(', ')}: run under a systemd unit or scope with Delegate=yes`
-    this.capability = { version: 2, controllers, missing, reason }
+    this.capability = capabilityOf(parent, controllers)
   }
 
   /** `own`: our own current group, writable. */
@@ -69,6 +71,15 @@ export class CgroupV2 implements Cgroups {
     // A daemon that was started by an earlier one stands in its leaf already.
     const parent = basename(own) === LEAF ? dirname(own) : own
     return new CgroupV2(parent, await enableControllers(parent))
+  }
+
+  /** Capability as far as it can be told without changing anything. */
+  static async probe(own: string): Promise<CgroupCapability> {
+    const available = await words(own, 'cgroup.controllers')
+    return capabilityOf(
+      own,
+      WANTED.filter((name) => available.includes(name))
+    )
   }
 
   pathsOf(id: string): string[] {

@@ -10,7 +10,7 @@ import { accessSync, constants, readFileSync } from 'node:fs'
 import { CgroupV1 } from './cgroup-v1.ts'
 import { CgroupV2 } from './cgroup-v2.ts'
 import { locateCgroups, type CgroupLocation } from './cgroup-location.ts'
-import type { Cgroups, ServerCgroup } from './cgroup-types.ts'
+import type { CgroupCapability, Cgroups, ServerCgroup } from './cgroup-types.ts'
 
 /** `cgroup.procs` of every directory: whoever writes its pid there joins. */
 export function joinFiles(group: ServerCgroup): string[] {
@@ -52,19 +52,36 @@ export function findCgroups(): CgroupLocation {
   )
 }
 
+type Choice =
+  { version: 0; reason: string } | { version: 1; parents: CgroupLocation['v1'] } | { version: 2; own: string }
+
+/** v2 where it has the controllers; on mixed machines these sit on v1. */
+function choose(location: CgroupLocation): Choice {
+  const writable = new Map([...location.v1].filter(([, directory]) => isWritable(directory)))
+  if (writable.has('memory') || writable.has('cpu')) return { version: 1, parents: writable }
+  if (location.v2 !== undefined && isWritable(location.v2)) return { version: 2, own: location.v2 }
+  if (location.v2 !== undefined) {
+    const reason = `${location.v2} is not writable: run as root, or under a systemd unit with Delegate=yes`
+    return { version: 0, reason }
+  }
+  const isMounted = location.v1.size > 0
+  const reason = isMounted ? 'our cgroups are not writable: run as root' : 'no cgroup file system is mounted'
+  return { version: 0, reason }
+}
+
 /**
- * What this machine lets us use. Prefers v2 where it has the controllers; on mixed machines these sit on v1.
- * On v2 this may move the calling process into a leaf of its own, because a group with processes may not have
- * controllers for its children.
+ * Make ready what this machine lets us use. On v2 this may move the calling process into a leaf of its own,
+ * because a group with processes may not pass controllers on to its children.
  */
 export async function openCgroups(location: CgroupLocation = findCgroups()): Promise<Cgroups> {
-  const writable = new Map([...location.v1].filter(([, directory]) => isWritable(directory)))
-  if (writable.has('memory') || writable.has('cpu')) return new CgroupV1(writable)
-  if (location.v2 === undefined)
-    return noCgroups(
-      location.v1.size > 0 ? 'our cgroups are not writable: run as root' : 'no cgroup file system is mounted'
-    )
-  if (!isWritable(location.v2))
-    return noCgroups(`${location.v2} is not writable: run as root, or under a systemd unit with Delegate=yes`)
-  return CgroupV2.open(location.v2)
+  const choice = choose(location)
+  if (choice.version === 0) return noCgroups(choice.reason)
+  return choice.version === 1 ? new CgroupV1(choice.parents) : CgroupV2.open(choice.own)
+}
+
+/** What {@link openCgroups} would find, without changing anything: on v2, the controllers that are there. */
+export async function probeCgroups(location: CgroupLocation): Promise<CgroupCapability> {
+  const choice = choose(location)
+  if (choice.version === 0) return noCgroups(choice.reason).capability
+  return choice.version === 1 ? new CgroupV1(choice.parents).capability : CgroupV2.probe(choice.own)
 }

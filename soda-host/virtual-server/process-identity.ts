@@ -27,10 +27,15 @@ export function startTimeOf(pid: number): string | undefined {
   return statFields(pid)?.[19]
 }
 
+/** True while a process with this pid runs, whoever it is. A zombie does not. */
+export function isRunning(pid: number): boolean {
+  const state = statFields(pid)?.[0]
+  return state !== undefined && state !== 'Z' && state !== 'X'
+}
+
 /** True while the very process is there and not a zombie. */
 export function isAlive({ pid, startTime }: ProcessIdentity): boolean {
-  const fields = statFields(pid)
-  return fields !== undefined && fields[0] !== 'Z' && fields[0] !== 'X' && fields[19] === startTime
+  return isRunning(pid) && startTimeOf(pid) === startTime
 }
 
 /**

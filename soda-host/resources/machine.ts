@@ -1,0 +1,178 @@
+/** What this machine can and cannot do for virtual servers: the facts behind `ishare doctor`. */
+import { execa } from 'execa'
+import { existsSync, readFileSync } from 'node:fs'
+import { statfs } from 'node:fs/promises'
+import { arch, release } from 'node:os'
+import { GIB, MIB } from '../../src/constants.ts'
+import { findCgroups, probeCgroups } from './cgroups.ts'
+import { findProgram } from './host-programs.ts'
+
+export type FactStatus = 'ok' | 'warn' | 'fail'
+
+export interface MachineFact {
+  /** Stable name: kebab-case. */
+  name: string
+  status: FactStatus
+  /** What was found. */
+  found: string
+  /** What to do about it; empty for `ok`. */
+  advice: string
+}
+
+/** Programs that a provider needs, and the Debian package of each. */
+const PROGRAMS: readonly [program: string, debianPackage: string][] = [
+  ['bwrap', 'bubblewrap'],
+  ['setpriv', 'util-linux'],
+  ['prlimit', 'util-linux'],
+  ['taskset', 'util-linux'],
+  ['mkfs.ext4', 'e2fsprogs'],
+  ['mkfifo', 'coreutils']
+]
+
+const TRY_TIMEOUT_MS = 10_000
+/** Room for one small server and its images. */
+const DISK_FREE_BYTES_MIN = 4 * GIB
+/** Oldest kernel whose user namespaces and cgroups the jail was tried on (Debian 11). */
+const KERNEL_MIN = [5, 10] as const
+const TMPFS_MAGIC = 0x01021994
+
+function fact(name: string, status: FactStatus, found: string, advice = ''): MachineFact {
+  return { name, status, found, advice }
+}
+
+function setting(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8').trim()
+  } catch {
+    return undefined
+  }
+}
+
+function privileges(): MachineFact {
+  if (process.getuid?.() === 0) return fact('privileges', 'ok', 'root: every server gets a uid of its own')
+  return fact('privileges', 'warn', 'not root: servers share your uid', 'run the SODA host daemon as root')
+}
+
+function architecture(): MachineFact {
+  if (arch() === 'x64') return fact('architecture', 'ok', 'x86_64')
+  return fact('architecture', 'fail', arch(), 'guest kernels are built for x86_64 only')
+}
+
+function hostKernel(): MachineFact {
+  const [major = 0, minor = 0] = release().split('.').map(Number)
+  const isNew = major > KERNEL_MIN[0] || (major === KERNEL_MIN[0] && minor >= KERNEL_MIN[1])
+  if (isNew) return fact('host-kernel', 'ok', release())
+  return fact('host-kernel', 'fail', release(), `Linux ${KERNEL_MIN.join('.')} or newer is needed`)
+}
+
+/** @see Documentation/admin-guide/LSM/Yama.rst */
+function ptraceScope(): MachineFact {
+  const scope = setting('/proc/sys/kernel/yama/ptrace_scope')
+  if (scope === undefined) return fact('ptrace', 'ok', 'no Yama restriction')
+  if (scope !== '3') return fact('ptrace', 'ok', `ptrace_scope ${scope}`)
+  const advice =
+    'guest kernels need ptrace: boot without kernel.yama.ptrace_scope=3 (it cannot be lowered at run time)'
+  return fact('ptrace', 'fail', 'ptrace_scope 3 forbids all ptrace', advice)
+}
+
+function userNamespaces(): MachineFact {
+  const name = 'user-namespaces'
+  if (!existsSync('/proc/self/ns/user'))
+    return fact(name, 'fail', 'the host kernel has none', 'use a kernel with CONFIG_USER_NS')
+  if (setting('/proc/sys/user/max_user_namespaces') === '0')
+    return fact(name, 'fail', 'none allowed', 'sysctl user.max_user_namespaces=10000')
+  if (setting('/proc/sys/kernel/unprivileged_userns_clone') === '0')
+    return fact(name, 'fail', 'forbidden to ordinary uids', 'sysctl kernel.unprivileged_userns_clone=1')
+  if (setting('/proc/sys/kernel/apparmor_restrict_unprivileged_userns') === '1')
+    return fact(
+      name,
+      'warn',
+      'restricted by AppArmor',
+      'if bubblewrap fails: allow it a profile with `userns`'
+    )
+  return fact(name, 'ok', 'allowed')
+}
+
+function programs(): MachineFact[] {
+  return PROGRAMS.map(([program, debianPackage]) => {
+    const path = findProgram(program)
+    if (path !== undefined) return fact(`program-${program}`, 'ok', path)
+    return fact(`program-${program}`, 'fail', 'not installed', `apt-get install ${debianPackage}`)
+  })
+}
+
+/** Builds a small jail for real: what the settings say and what works are two things. */
+async function jail(): Promise<MachineFact> {
+  const options = [
+    '--unshare-all',
+    '--unshare-user',
+    '--cap-drop',
+    'ALL',
+    '--ro-bind',
+    '/',
+    '/',
+    '--proc',
+    '/proc'
+  ]
+  const isRoot = process.getuid?.() === 0
+  // As root the jail belongs to another uid from the start, and so must this one.
+  const drop = isRoot ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--no-new-privs'] : []
+  const [file, ...args] = [...drop, 'bwrap', ...options, 'true'] as [string, ...string[]]
+  const result = await execa(file, args, { reject: false, timeout: TRY_TIMEOUT_MS })
+  if (result.exitCode === 0) return fact('jail', 'ok', 'bubblewrap builds a jail')
+  const advice =
+    'see user-namespaces above; inside a container it needs leave to make namespaces and mount /proc'
+  return fact('jail', 'fail', `bubblewrap failed: ${result.stderr.split('\n')[0] ?? 'no message'}`, advice)
+}
+
+async function cgroups(): Promise<MachineFact> {
+  const capability = await probeCgroups(findCgroups())
+  if (capability.version === 0) {
+    return fact(
+      'cgroups',
+      'warn',
+      capability.reason,
+      'without cgroups CPU shares and memory limits are not enforced'
+    )
+  }
+  const found = `version ${capability.version}: ${capability.controllers.join(', ') || 'no controllers'}`
+  if (capability.missing.length === 0) return fact('cgroups', 'ok', found)
+  return fact('cgroups', 'warn', found, capability.reason)
+}
+
+async function memoryFileSystem(): Promise<MachineFact> {
+  const total = /^MemAvailable:\s+(\d+) kB$/m.exec(setting('/proc/meminfo') ?? '')?.[1]
+  const available = `${Math.round((Number(total ?? 0) * 1024) / MIB)} MiB available`
+  const shm = await statfs('/dev/shm').catch(() => undefined)
+  if (shm?.type === TMPFS_MAGIC) return fact('memory', 'ok', available)
+  // The jail mounts a tmpfs of its own, so this is a hint only.
+  return fact('memory', 'warn', `${available}; /dev/shm is not a tmpfs`, 'mount a tmpfs on /dev/shm')
+}
+
+async function diskSpace(directory: string): Promise<MachineFact> {
+  const { bavail, bsize } = await statfs(directory)
+  const found = `${((bavail * bsize) / GIB).toFixed(1)} GiB free at ${directory}`
+  if (bavail * bsize >= DISK_FREE_BYTES_MIN) return fact('disk', 'ok', found)
+  return fact('disk', 'warn', found, `free at least ${DISK_FREE_BYTES_MIN / GIB} GiB`)
+}
+
+/** CPU features of the host, which guests see too. */
+function processor(): MachineFact {
+  const info = setting('/proc/cpuinfo') ?? ''
+  const model = /^model name\s*:\s*(.*)$/m.exec(info)?.[1] ?? 'unknown model'
+  const flags = new Set((/^flags\s*:\s*(.*)$/m.exec(info)?.[1] ?? '').split(' '))
+  const known = ['sse4_2', 'aes', 'avx', 'avx2', 'avx512f'].filter((flag) => flags.has(flag))
+  return fact('processor', 'ok', `${model}; ${known.join(' ')}`)
+}
+
+/**
+ * All facts, in the order in which to read them. Changes nothing on the machine.
+ * `directory`: where servers will live; it exists.
+ */
+export async function machineFacts(directory: string): Promise<MachineFact[]> {
+  return [
+    ...[privileges(), architecture(), processor(), hostKernel(), ptraceScope(), userNamespaces()],
+    ...programs(),
+    ...(await Promise.all([jail(), cgroups(), memoryFileSystem(), diskSpace(directory)]))
+  ]
+}

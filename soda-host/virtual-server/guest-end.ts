@@ -1,0 +1,67 @@
+import { readFile } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { ServerCgroup, CgroupUsage } from '../resources/cgroup-types.ts'
+import { readJailStatus } from './guest-process.ts'
+import { isRunning } from './process-identity.ts'
+import type { ServerFiles } from './server-files.ts'
+import type { ServerEnd } from './types.ts'
+
+const CONSOLE_PATIENCE_MS = 2000
+const POLL_MS = 5
+const DETAIL_CHARACTERS_MAX = 500
+/** How shells and bubblewrap tell of a death by SIGKILL. */
+const EXIT_CODE_SIGKILL = 137
+
+/** The console's keeper writes the log when the last of the guest has closed the pipe. */
+async function consoleWritten(files: ServerFiles): Promise<void> {
+  const pid = Number(await readFile(files.consolePid, 'utf8').catch(() => '0'))
+  if (!(pid > 0)) return
+  for (let waitedMs = 0; waitedMs < CONSOLE_PATIENCE_MS && isRunning(pid); waitedMs += POLL_MS)
+    await delay(POLL_MS)
+}
+
+/** Text that a hostile guest wrote, made fit for a log line. */
+function printable(text: string): string {
+  return text
+    .replaceAll(/[^\x20-\x7e]+/g, ' ')
+    .trim()
+    .slice(0, DETAIL_CHARACTERS_MAX)
+}
+
+export interface EndFacts {
+  isKilledByHost: boolean
+  outOfMemoryKills: number
+  exitCode: number | undefined
+  console: string
+}
+
+/** Why a guest is gone, from what it left. Pure. */
+export function endOf({ isKilledByHost, outOfMemoryKills, exitCode, console }: EndFacts): ServerEnd {
+  if (isKilledByHost) return { kind: 'killed', detail: 'killed by the host' }
+  if (outOfMemoryKills > 0) return { kind: 'killed', detail: 'the host killed it for want of memory' }
+  const panic = console.split('\n').find((line) => line.includes('Kernel panic'))
+  if (panic !== undefined) return { kind: 'panic', detail: printable(panic) }
+  if (exitCode === 0) return { kind: 'halted', detail: '' }
+  if (exitCode === EXIT_CODE_SIGKILL) return { kind: 'killed', detail: 'killed from outside' }
+  const last = printable(console.trim().split('\n').at(-1) ?? '')
+  return { kind: 'unknown', detail: `exit code ${exitCode ?? 'unknown'}; last words: ${last}` }
+}
+
+/**
+ * After the guest's first process has died: gather what it left, make sure that nothing lives on, remove its group.
+ * @returns why it ended and the final figures
+ */
+export async function bury(
+  files: ServerFiles,
+  group: ServerCgroup,
+  isKilledByHost: boolean
+): Promise<{ end: ServerEnd; usage: CgroupUsage }> {
+  await consoleWritten(files)
+  const usage = await group.usage()
+  await group.killAll()
+  await group.remove()
+  const { exitCode } = await readJailStatus(files)
+  const console = await readFile(files.consoleLog, 'latin1').catch(() => '')
+  const end = endOf({ isKilledByHost, outOfMemoryKills: usage.outOfMemoryKills, exitCode, console })
+  return { end, usage }
+}

@@ -1,0 +1,116 @@
+/**
+ * The jail of one virtual server, as the chain of commands that builds it. Pure.
+ *
+ * Goal: the guest kernel, which a hostile guest may have taken over, holds nothing but its own files.
+ * Chain: sh (joins the cgroups, as root) → setpriv (own uid, no privilege, none to be gained) → prlimit (no core
+ * dump, bounded files) → taskset (one CPU) → bwrap (own user, mount, pid, net, ipc, uts and cgroup namespaces) →
+ * guest kernel. Each step becomes the next by exec; only bubblewrap forks, once, to be init of the pid namespace.
+ * Invariants: when that init dies all of the guest dies with it; nothing depends on the daemon's life.
+ * Attacker: code that runs as the guest kernel. It finds its own uid, an empty file system of fixed size with four
+ * files in it, of which one is writable and cannot grow beyond its size, a network namespace with loopback only,
+ * and the one inherited socket.
+ */
+import { JAIL_PATHS } from './uml-arguments.ts'
+
+/** Descriptors that the chain inherits beyond the standard three. */
+export const STATUS_FD = 3
+export const CHANNEL_FD = 4
+
+/** uid and gid of the server in slot 0. Far above what distributions and user namespaces hand out by default. */
+const UID_BASE = 2_000_000
+const SLOT_MAX = 99_999
+/** What the guest's home (`~/.uml`) may hold. */
+const HOME_BYTES = 1024 * 1024
+/** What is kept of the console: its end, where a panic stands. */
+const CONSOLE_TAIL_BYTES = 64 * 1024
+
+/** The uid of a slot. @throws TypeError for a slot that is no small non-negative integer */
+export function uidOfSlot(slot: number): number {
+  if (!Number.isInteger(slot) || slot < 0 || slot > SLOT_MAX)
+    throw new TypeError(`slot: expected an integer 0..${SLOT_MAX}, got ${slot}`)
+  return UID_BASE + slot
+}
+
+export interface JailSpec {
+  /** Undefined: keep our own (we are not root). */
+  uid: number | undefined
+  hostCpu: number
+  memoryFileSystemBytes: number
+  diskBytes: number
+  kernelPath: string
+  initrdPath: string
+  imagePath: string
+  diskPath: string
+  /** Guest kernel and its arguments. */
+  command: readonly string[]
+}
+
+function privilegeDrop(uid: number | undefined): string[] {
+  const none = ['--no-new-privs', '--inh-caps=-all']
+  if (uid === undefined) return ['setpriv', ...none]
+  return ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--bounding-set=-all', ...none]
+}
+
+/** setpriv and what follows it. */
+export function jailCommand(spec: JailSpec): string[] {
+  // The memory file and the disk are the only files that can grow.
+  const fileBytesMax = Math.max(spec.diskBytes, spec.memoryFileSystemBytes)
+  return [
+    ...privilegeDrop(spec.uid),
+    ...['prlimit', '--core=0', `--fsize=${fileBytesMax}`, '--memlock=0', '--'],
+    ...['taskset', '--cpu-list', String(spec.hostCpu)],
+    ...bubblewrap(spec),
+    ...spec.command
+  ]
+}
+
+function bubblewrap(spec: JailSpec): string[] {
+  return [
+    ...['bwrap', '--unshare-all', '--unshare-user', '--disable-userns', '--new-session', '--cap-drop', 'ALL'],
+    ...['--json-status-fd', String(STATUS_FD)],
+    ...['--clearenv', '--setenv', 'HOME', JAIL_PATHS.home, '--setenv', 'TMPDIR', JAIL_PATHS.memory],
+    ...['--setenv', 'PATH', '/', '--hostname', 'guest', '--chdir', '/'],
+    ...['--perms', '0700', '--size', String(spec.memoryFileSystemBytes), '--tmpfs', JAIL_PATHS.memory],
+    ...['--perms', '0700', '--size', String(HOME_BYTES), '--tmpfs', JAIL_PATHS.home],
+    ...['--proc', '/proc'],
+    ...['--ro-bind', spec.kernelPath, JAIL_PATHS.kernel],
+    ...['--ro-bind', spec.initrdPath, JAIL_PATHS.initrd],
+    ...['--ro-bind', spec.imagePath, JAIL_PATHS.image],
+    ...['--bind', spec.diskPath, JAIL_PATHS.disk],
+    // bubblewrap's own root is a tmpfs without bound: nothing may be written there.
+    ...['--remount-ro', '/', '--']
+  ]
+}
+
+export interface LaunchScriptSpec {
+  /** `cgroup.procs` files to join. */
+  joinFiles: readonly string[]
+  consolePipe: string
+  consoleLog: string
+  consolePid: string
+  jail: readonly string[]
+}
+
+/**
+ * The console goes through a pipe to `tail`, which keeps a bounded end of it: a file that the guest kernel wrote
+ * itself could fill the host's disk. It holds none of our other descriptors and ends when the guest does.
+ */
+const SCRIPT = `set -eu
+umask 077
+pipe=$1 log=$2 pid=$3
+shift 3
+exec 2> "$log"
+while [ "$1" != -- ]; do echo $$ > "$1"; shift; done
+shift
+mkfifo -- "$pipe"
+tail -c ${CONSOLE_TAIL_BYTES} < "$pipe" > "$log" ${STATUS_FD}>&- ${CHANNEL_FD}>&- &
+echo $! > "$pid"
+exec > "$pipe" 2>&1
+rm -f -- "$pipe"
+exec "$@"`
+
+/** The whole chain, from sh on. */
+export function launchCommand(spec: LaunchScriptSpec): [string, ...string[]] {
+  const paths = [spec.consolePipe, spec.consoleLog, spec.consolePid]
+  return ['/bin/sh', '-c', SCRIPT, 'soda-server', ...paths, ...spec.joinFiles, '--', ...spec.jail]
+}

@@ -1,0 +1,43 @@
+import { MIB } from '../../src/constants.ts'
+
+/** Where things are, as seen from inside the jail. */
+export const JAIL_PATHS = {
+  kernel: '/linux',
+  initrd: '/initrd',
+  image: '/image',
+  disk: '/disk',
+  /** The guest's memory lives in a file here. */
+  memory: '/dev/shm',
+  home: '/tmp'
+} as const
+
+export interface UmlSpec {
+  guestMemoryBytes: number
+  /** Processes inside the guest; its init sets the guest kernel's own limit by it. */
+  processesMax: number
+  /** Inherited listening socket of the control channel. */
+  channelFd: number
+}
+
+/**
+ * Command line of the guest kernel. Pure.
+ *
+ * `seccomp=off` asks for ptrace mode: the faster mode lets guest user space write guest kernel memory
+ * (arch/um/os-Linux/start_up.c). `ubd0rc` is read-only and shared between servers, so it takes no lock.
+ * The console has no input and goes to standard output.
+ */
+export function umlArguments(spec: UmlSpec): string[] {
+  return [
+    JAIL_PATHS.kernel,
+    `mem=${Math.floor(spec.guestMemoryBytes / MIB)}M`,
+    'seccomp=off',
+    `initrd=${JAIL_PATHS.initrd}`,
+    `ubd0rc=${JAIL_PATHS.image}`,
+    `ubd1=${JAIL_PATHS.disk}`,
+    'con=null',
+    'con0=null,fd:1',
+    'quiet',
+    `soda_channel.fd=${spec.channelFd}`,
+    `ishare.processes=${spec.processesMax}`
+  ]
+}
