@@ -8,12 +8,13 @@
  */
 import { WireError } from '../src/errors.ts'
 import { CONFIRM_BYTES } from './limits.ts'
+import { Bell } from './waiting.ts'
 
 export class SendWindow {
   readonly #windowBytes: number
   #sent: number
   #taken: number
-  #changed = Promise.withResolvers<undefined>()
+  readonly #changed = new Bell()
 
   /** `offset`: where the channel starts in this session. */
   constructor(windowBytes: number, offset = 0) {
@@ -33,8 +34,7 @@ export class SendWindow {
   /** Resolves with the number of bytes that may be sent now, at least one. */
   async room(signal: AbortSignal): Promise<number> {
     while (this.#sent - this.#taken >= this.#windowBytes) {
-      signal.throwIfAborted()
-      await unlessAborted(this.#changed.promise, signal)
+      await this.#changed.wait(signal)
     }
     return this.#windowBytes - (this.#sent - this.#taken)
   }
@@ -42,8 +42,7 @@ export class SendWindow {
   /** Resolves when all that was sent has been confirmed. */
   async allTaken(signal: AbortSignal): Promise<void> {
     while (this.#taken < this.#sent) {
-      signal.throwIfAborted()
-      await unlessAborted(this.#changed.promise, signal)
+      await this.#changed.wait(signal)
     }
   }
 
@@ -59,13 +58,12 @@ export class SendWindow {
         `confirmed ${offset} bytes: ${this.#taken} were, ${this.#sent} are sent`
       )
     this.#taken = offset
-    this.#changed.resolve(undefined)
-    this.#changed = Promise.withResolvers()
+    this.#changed.ring()
   }
 }
 
 /** Chunks that wait to be taken, in order, at most a window of them. Taken by one reader. */
-export class ReceiveWindow implements AsyncIterable<Uint8Array> {
+export class ReceiveWindow {
   readonly #windowBytes: number
   readonly #confirm: (offset: number) => void
   readonly #chunks: Uint8Array[] = []
@@ -74,7 +72,7 @@ export class ReceiveWindow implements AsyncIterable<Uint8Array> {
   #confirmed: number
   #endOffset: number | undefined
   #error: Error | undefined
-  #changed = Promise.withResolvers<undefined>()
+  readonly #changed = new Bell()
 
   /** `confirm` is told how far the reader has come. */
   constructor(windowBytes: number, confirm: (offset: number) => void, offset = 0) {
@@ -97,7 +95,7 @@ export class ReceiveWindow implements AsyncIterable<Uint8Array> {
       throw new WireError('ERR_WIRE_FORMAT', `more than ${this.#windowBytes} bytes ahead`)
     this.#received += data.byteLength
     this.#chunks.push(data)
-    this.#wake()
+    this.#changed.ring()
   }
 
   /** Nothing follows. @throws ERR_WIRE_FORMAT when bytes are missing */
@@ -105,23 +103,23 @@ export class ReceiveWindow implements AsyncIterable<Uint8Array> {
     if (offset !== this.#received)
       throw new WireError('ERR_WIRE_FORMAT', `the end at ${offset}, received were ${this.#received}`)
     this.#endOffset = offset
-    this.#wake()
+    this.#changed.ring()
   }
 
   /** Whoever reads gets `error`. */
   abort(error: Error): void {
     this.#error ??= error
     this.#chunks.length = 0
-    this.#wake()
+    this.#changed.ring()
   }
 
-  /** All chunks that wait, as one; undefined at the end. Call `took` when they are safe. */
-  async next(): Promise<Uint8Array | undefined> {
+  /** What waits, joined up to half a window; undefined at the end. Call `took` when it is safe. */
+  async next(signal: AbortSignal): Promise<Uint8Array | undefined> {
     while (true) {
       if (this.#error !== undefined) throw this.#error
       if (this.#chunks.length > 0) return this.#join()
       if (this.#endOffset !== undefined) return undefined
-      await this.#changed.promise
+      await this.#changed.wait(signal)
     }
   }
 
@@ -133,37 +131,24 @@ export class ReceiveWindow implements AsyncIterable<Uint8Array> {
     this.#confirm(this.#taken)
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
-    for (let chunk = await this.next(); chunk !== undefined; chunk = await this.next()) {
+  /** All chunks to the end, each confirmed when the next one is asked for. */
+  async *chunks(signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+    for (let chunk = await this.next(signal); chunk !== undefined; chunk = await this.next(signal)) {
       yield chunk
       this.took(chunk.byteLength)
     }
   }
 
+  /** Many small chunks cost as little as few large ones; half a window, so that the sender need not stop. */
   #join(): Uint8Array {
-    const [only] = this.#chunks
-    const joined = this.#chunks.length === 1 && only !== undefined ? only : Buffer.concat(this.#chunks)
-    this.#chunks.length = 0
-    return joined
-  }
-
-  #wake(): void {
-    this.#changed.resolve(undefined)
-    this.#changed = Promise.withResolvers()
-  }
-}
-
-/** `promise`, or the signal's reason if that comes first. */
-export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted()
-  const aborted = Promise.withResolvers<never>()
-  const onAbort = () => {
-    aborted.reject(signal.reason as Error)
-  }
-  signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    return await Promise.race([promise, aborted.promise])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
+    let [count, bytes] = [0, 0]
+    for (const chunk of this.#chunks) {
+      if (count > 0 && bytes + chunk.byteLength > this.#windowBytes / 2) break
+      count += 1
+      bytes += chunk.byteLength
+    }
+    const [first, ...others] = this.#chunks.splice(0, count)
+    if (first === undefined) throw new RangeError('nothing waits')
+    return others.length === 0 ? first : Buffer.concat([first, ...others])
   }
 }

@@ -1,0 +1,197 @@
+/**
+ * One run at the provider, whoever is connected.
+ *
+ * `supervise` drives it from whatever state its record has to a final one: gives back leases that are not used,
+ * waits for the program, signs the receipt, keeps the result for its time, destroys the server. After a crash
+ * it is simply started again on the record: each thing it does at the host can be repeated. A state is
+ * committed before its effect where the effect can be repeated (`booting`, `collected`), and after it where it
+ * cannot be undone by a sweep.
+ */
+import type { ProviderLimits } from '../limits.ts'
+import type { HostServer, RunHost } from '../host.ts'
+import type { RunStatus } from '../messages.ts'
+import type { RunStore } from '../run-store.ts'
+import type { Identity } from '../../src/identity/index.ts'
+import { hasCode, RunError } from '../../src/errors.ts'
+import { canTake, hasReached, isFinal, transition, type RunStep } from '../state-machine.ts'
+import { BackOff, Bell, pause } from '../waiting.ts'
+import { LOST_SERVER, outcomeOf, signReceipt, type ServerOutcome } from './receipt.ts'
+import type { ProviderRun } from './record.ts'
+
+/** While a guest boots nobody tells us when the program runs: look again after this time, at first and at most. */
+const BOOT_POLL_MS_MIN = 10
+const BOOT_POLL_MS_MAX = 250
+const HOST_RETRY_MS_MIN = 100
+const HOST_RETRY_MS_MAX = 10_000
+
+export interface HostedRunContext {
+  host: RunHost
+  identity: Identity
+  store: RunStore<ProviderRun>
+  limits: ProviderLimits
+  onError: (error: unknown, runId?: string) => void
+}
+
+export class HostedRunTask {
+  readonly #context: HostedRunContext
+  readonly #changed = new Bell()
+  #record: ProviderRun
+  #progressedAtMs = Date.now()
+
+  constructor(context: HostedRunContext, record: ProviderRun) {
+    this.#context = context
+    this.#record = record
+  }
+
+  get record(): Readonly<ProviderRun> {
+    return this.#record
+  }
+
+  /** Part of the slice is held by this run. */
+  get isHolding(): boolean {
+    return !isFinal(this.#record.state) && !hasReached(this.#record.state, 'exited')
+  }
+
+  /** Resolves at the next change of state. */
+  changed(signal: AbortSignal): Promise<void> {
+    return this.#changed.wait(signal)
+  }
+
+  async status(signal: AbortSignal): Promise<RunStatus> {
+    const { runId, state, filesBytes, outcome } = this.#record
+    return {
+      runId,
+      state,
+      stdin: await this.#stdinStatus(signal),
+      ...(filesBytes === undefined ? {} : { filesBytes }),
+      ...(outcome === undefined ? {} : { outcome })
+    }
+  }
+
+  /**
+   * Take a step and commit it.
+   *
+   * @throws ERR_RUN_STATE
+   */
+  advance(step: RunStep, patch: Partial<ProviderRun> = {}): void {
+    const { peer, runId } = this.#record
+    this.#record = this.#context.store.update(peer, runId, (run) => ({
+      ...run,
+      ...patch,
+      state: transition(run.state, step)
+    }))
+    this.#progressedAtMs = Date.now()
+    this.#changed.ring()
+  }
+
+  /** Input files arrive: the lease is in use. */
+  noteProgress(): void {
+    this.#progressedAtMs = Date.now()
+  }
+
+  /** Start the program; harmless once it was started. @throws ERR_RUN_STATE before `staged` */
+  start(): void {
+    if (!hasReached(this.#record.state, 'booting')) this.advance('boot')
+  }
+
+  /** Stop the program, or give the lease back. */
+  async cancel(signal: AbortSignal): Promise<void> {
+    if (canTake(this.#record.state, 'release')) this.advance('release')
+    if (!this.isHolding) return
+    const { host, limits } = this.#context
+    try {
+      await host.stop(this.#record.serverId, { graceMs: limits.stopGraceMs, signal })
+    } catch (error) {
+      if (!hasCode(error, 'ERR_SERVER_STATE') && !hasCode(error, 'ERR_SERVER_UNKNOWN')) throw error
+    }
+  }
+
+  /** The consumer has everything: forget the rest. */
+  collect(): void {
+    if (!hasReached(this.#record.state, 'collected')) this.advance('collect')
+  }
+
+  /** Drive the run until it is final. Never rejects but by the signal. */
+  async supervise(signal: AbortSignal): Promise<void> {
+    const backOff = new BackOff(HOST_RETRY_MS_MIN, HOST_RETRY_MS_MAX)
+    while (!signal.aborted) {
+      try {
+        while (!isFinal(this.#record.state)) {
+          await this.#drive(signal)
+          backOff.reset()
+        }
+        return await this.#context.host.destroy(this.#record.serverId, signal)
+      } catch (error) {
+        signal.throwIfAborted()
+        this.#context.onError(error, this.#record.runId)
+        await pause(backOff.next(), signal)
+      }
+    }
+  }
+
+  async #drive(signal: AbortSignal): Promise<void> {
+    const { state, serverId } = this.#record
+    if (state === 'leased' || state === 'staged') await this.#awaitStart(signal)
+    else if (state === 'booting' || state === 'running') await this.#awaitExit(signal)
+    else if (state === 'exited') await this.#awaitCollection(signal)
+    else if (state === 'collected') {
+      await this.#context.host.destroy(serverId, signal)
+      this.advance('settle')
+    } else throw new RunError('ERR_RUN_STATE', `a provider does not drive a run that is ${state}`)
+  }
+
+  async #awaitStart(signal: AbortSignal): Promise<void> {
+    const deadlineMs = Math.min(
+      this.#progressedAtMs + this.#context.limits.stagingMs,
+      this.#record.expiresAtMs
+    )
+    const leftMs = deadlineMs - Date.now()
+    if (leftMs <= 0) this.advance('release')
+    else await this.#changed.wait(signal, leftMs)
+  }
+
+  async #awaitExit(signal: AbortSignal): Promise<void> {
+    const { host } = this.#context
+    const { serverId } = this.#record
+    try {
+      let server = await host.start(serverId, signal)
+      const poll = new BackOff(BOOT_POLL_MS_MIN, BOOT_POLL_MS_MAX)
+      while (server.state === 'created' || server.state === 'booting') {
+        await pause(poll.next(), signal)
+        server = await host.inspect(serverId, signal)
+      }
+      if (server.state === 'running' && this.#record.state === 'booting') this.advance('run')
+      await this.#exit(await host.wait(serverId, signal))
+    } catch (error) {
+      if (!hasCode(error, 'ERR_SERVER_UNKNOWN')) throw error
+      await this.#exit(LOST_SERVER)
+    }
+  }
+
+  async #exit(server: ServerOutcome): Promise<void> {
+    const { files } = server
+    const receipt = await signReceipt(this.#record, server, this.#context.identity)
+    this.advance('exit', {
+      outcome: outcomeOf(server),
+      receipt,
+      ...(files === undefined ? {} : { filesBytes: files.bytes })
+    })
+  }
+
+  async #awaitCollection(signal: AbortSignal): Promise<void> {
+    const leftMs = this.#record.keepUntilMs - Date.now()
+    if (leftMs <= 0) this.advance('lose')
+    else await this.#changed.wait(signal, leftMs)
+  }
+
+  async #stdinStatus(signal: AbortSignal): Promise<RunStatus['stdin']> {
+    if (!hasReached(this.#record.state, 'booting') || !this.isHolding) return { takenBytes: 0, ended: false }
+    try {
+      const { stdin }: HostServer = await this.#context.host.inspect(this.#record.serverId, signal)
+      return { takenBytes: stdin.takenBytes, ended: stdin.ended }
+    } catch (error) {
+      if (!hasCode(error, 'ERR_SERVER_UNKNOWN')) throw error
+      return { takenBytes: 0, ended: false }
+    }
+  }
+}

@@ -1,0 +1,54 @@
+import { createHash } from 'node:crypto'
+import type { Limits } from '../../src/documents/index.ts'
+import type { Receipt } from '../../src/documents/index.ts'
+import type { HostProgram, HostServerSpec } from '../host.ts'
+import type { StoredRun } from '../run-store.ts'
+
+/** A run as the provider keeps it. `peer` is the consumer. */
+export interface ProviderRun extends StoredRun {
+  serverId: string
+  acceptanceDigest: string
+  /** Until then the acceptance could be replayed, so the row stays. */
+  acceptanceExpiresAtMs: number
+  program: HostProgram
+  limits: Limits
+  image: { name: string; digest: string }
+  createdAtMs: number
+  /** When the lease ends. */
+  expiresAtMs: number
+  keepUntilMs: number
+  /** Compact JWS; set from `leased` on. */
+  lease?: string
+  /** Set from `exited` on, with the receipt that says the same. */
+  outcome?: Receipt['outcome']
+  filesBytes?: number
+  receipt?: string
+}
+
+/** Servers of this provider's peer carry this prefix at the host, so that it never sweeps those of others. */
+export function serverIdPrefix(provider: string): string {
+  return `run-${hash(provider).slice(0, 8)}-`
+}
+
+/** A run id is the consumer's choice: two of them may choose the same. */
+export function serverIdOf(provider: string, consumer: string, runId: string): string {
+  return `${serverIdPrefix(provider)}${hash(`${consumer}/${runId}`).slice(0, 32)}`
+}
+
+function hash(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
+}
+
+/** The same spec for the same run, however often it is asked for. */
+export function serverSpecOf(run: ProviderRun): HostServerSpec {
+  const { cpu, memoryBytes, diskBytes, processesMax, outputBytesMax } = run.limits
+  return {
+    id: run.serverId,
+    owner: run.peer,
+    limits: { cpu, memoryBytes, diskBytes, processesMax, outputBytesMax },
+    image: run.image.digest,
+    program: run.program,
+    expiresAtMs: run.expiresAtMs,
+    keepUntilMs: run.keepUntilMs
+  }
+}
