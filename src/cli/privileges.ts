@@ -74,3 +74,14 @@ export function dropPrivileges(account: Account): void {
   process.setgid?.(account.gid)
   process.setuid?.(account.uid)
 }
+
+/** Make the state directory and stop being root, if this process is: before the network is touched. */
+export async function becomeUnprivileged(stateDir: string, user: string | undefined): Promise<void> {
+  if (!isRoot()) {
+    await mkdir(stateDir, { recursive: true, mode: 0o700 })
+    return
+  }
+  const account = await peerAccount(user)
+  await giveDirectory(stateDir, account)
+  dropPrivileges(account)
+}

@@ -7,7 +7,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { RunError } from '../errors.ts'
-import type { RunEvent, RunHandle, RunResult } from '../../irun/index.ts'
+import type { RunEvent, RunHandle, RunResult, RunState } from '../../irun/index.ts'
 import { EXIT_OK, exitStatusOfRun } from './exit-status.ts'
 import { note, printJson } from './output.ts'
 import { Progress } from './progress.ts'
@@ -16,6 +16,8 @@ import { Progress } from './progress.ts'
 const SECOND_CTRL_C_MS = 2000
 const CTRL_P = 0x10
 const CTRL_Q = 0x11
+/** From here on the provider needs nothing of the consumer. */
+const AWAY: ReadonlySet<RunState> = new Set(['booting', 'running', 'exited', 'collected', 'receipt'])
 
 export interface SessionOptions {
   /** A terminal was asked for. */
@@ -25,6 +27,8 @@ export interface SessionOptions {
   /** One JSON object a line in place of the program's output. */
   json: boolean
   quiet: boolean
+  /** Let go as soon as the provider has all it needs. */
+  detachWhenRunning: boolean
 }
 
 /** Follow the run to its end or until the user lets go. @returns the exit status of the command */
@@ -32,7 +36,7 @@ export async function runSession(handle: RunHandle, options: SessionOptions): Pr
   using keys = new Keys(handle, options)
   const progress = new Progress(options.quiet || options.json)
   try {
-    await deliver(handle.events, options, progress)
+    await deliver(handle.events, options, progress, keys)
     const result = await handle.done
     keys.stop()
     summary(result, options)
@@ -40,6 +44,7 @@ export async function runSession(handle: RunHandle, options: SessionOptions): Pr
   } catch (error) {
     if (!keys.detached) throw error
     progress.end()
+    if (options.detachWhenRunning) return EXIT_OK
     note(`\nThe run goes on. Come back with:  ishare attach ${handle.runId}`)
     note(`See its output:  ishare logs -f ${handle.runId}    End it:  ishare stop ${handle.runId}`)
     return EXIT_OK
@@ -51,20 +56,25 @@ export async function runSession(handle: RunHandle, options: SessionOptions): Pr
 async function deliver(
   events: AsyncIterable<RunEvent>,
   options: SessionOptions,
-  progress: Progress
+  progress: Progress,
+  keys: Keys
 ): Promise<void> {
   for await (const event of events) {
-    if (options.json) printJson(jsonOf(event))
-    else if (event.type === 'stdout' || event.type === 'stderr') {
+    if (event.type === 'stdout' || event.type === 'stderr') {
+      if (options.json) {
+        printJson({ type: event.type, data: Buffer.from(event.data).toString('base64') })
+        continue
+      }
       progress.end()
       await write(event.type === 'stdout' ? process.stdout : process.stderr, event.data)
-    } else progress.event(event)
+    } else if (options.detachWhenRunning && event.type === 'state' && AWAY.has(event.state))
+      await keys.detach()
+    else if (options.json) printJson(jsonOf(event))
+    else progress.event(event)
   }
 }
 
 function jsonOf(event: RunEvent): unknown {
-  if (event.type === 'stdout' || event.type === 'stderr')
-    return { type: event.type, data: Buffer.from(event.data).toString('base64') }
   if (event.type === 'connection' && event.status === 'lost')
     return { type: event.type, status: event.status, retryMs: event.retryMs }
   return event
@@ -91,7 +101,8 @@ function summary(result: RunResult, { quiet, json }: SessionOptions): void {
   if (result.cut !== undefined) note(`ishare: ${CUT[result.cut]}`)
   if (result.outcome.kind === 'failed')
     note(`ishare: run ${result.runId} failed on the provider's machine [${result.outcome.code}]`)
-  if (result.outcome.kind === 'signal') note(`ishare: the program was ended by signal ${result.outcome.signal}`)
+  if (result.outcome.kind === 'signal')
+    note(`ishare: the program was ended by signal ${result.outcome.signal}`)
   if (quiet) return
   const { files } = result
   if (files.length > 0) note(`${files.length} file${files.length === 1 ? '' : 's'} in ${result.outDir}`)
@@ -135,14 +146,14 @@ class Keys implements Disposable {
     if (this.#interrupts === 1) {
       note('\nLetting go of the run; press Ctrl+C again to stop the program.')
       await delay(SECOND_CTRL_C_MS)
-      if (this.#interrupts === 1) await this.#detach()
+      if (this.#interrupts === 1) await this.detach()
     } else if (this.#interrupts === 2) {
       note('Stopping the program; its files and its receipt still come. Once more lets go at once.')
       await this.#handle.cancel().catch((error: unknown) => note(`ishare: ${String(error)}`))
-    } else await this.#detach()
+    } else await this.detach()
   }
 
-  async #detach(): Promise<void> {
+  async detach(): Promise<void> {
     this.detached = true
     await this.#handle.detach()
   }
@@ -151,7 +162,7 @@ class Keys implements Disposable {
     try {
       for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
         if (raw && this.#isDetachSequence(chunk)) {
-          await this.#detach()
+          await this.detach()
           return
         }
         await this.#handle.writeStdin(chunk)

@@ -1,0 +1,157 @@
+import { readFile } from 'node:fs/promises'
+import { Command } from 'commander'
+import { z } from 'zod'
+import { hostClient } from '../../../soda-host/client/index.ts'
+import { readConfig, type Config } from '../../config/index.ts'
+import { ConfigError, RulesError } from '../../errors.ts'
+import { loadOrCreateIdentity } from '../../identity/index.ts'
+import { createPeer } from '../../peer.ts'
+import type { ProviderInit } from '../../plugin.ts'
+import { accessRules, type AccessRules } from '../../rules/index.ts'
+import { collect, jsonOption, networkOptions, sliceWords } from '../options.ts'
+import { note, printFacts } from '../output.ts'
+import { becomeUnprivileged } from '../privileges.ts'
+import { logBackground, untilToldToEnd } from '../service.ts'
+
+interface Flags {
+  json?: boolean
+  user?: string
+  publicUrl?: string
+  link?: string[]
+}
+
+const DEFAULT_TERMS = `Use this machine lawfully, attack nobody, and bring no data that you may not share with its owner.
+There is no warranty.
+`
+
+export function provideCommand(): Command {
+  const command = new Command('provide')
+    .description('publish a slice of this machine and take runs; needs `ishare host start` beside it')
+    .option('--socket-path <path>', 'where the SODA host listens')
+    .option('--listen <multiaddr>', 'where to listen; may be repeated', collect)
+    .option(
+      '--rules-file <file>',
+      'access rules as JSON; without it, one run per peer of at most half the slice'
+    )
+    .option('--terms-file <file>', 'what users agree to, as text')
+    .option('--labels <label...>', 'labels by which others may look for it')
+    .option('--page <host:port>', "serve the offer's page there; port 0 is any")
+    .option('--public-url <url>', 'the address under which others reach the page')
+    .option('--link <url>', "another provider's page, to be named on ours; may be repeated", collect)
+    .option('--user <account>', 'the account to become when started by root')
+  return jsonOption(networkOptions(command)).action(provide)
+}
+
+async function provide(flags: Flags): Promise<void> {
+  const config = await readConfig({ flags: { ...flags } })
+  const { stateDir, listen, bootstrap } = config
+  const policy = await readPolicy(config)
+  await becomeUnprivileged(stateDir, flags.user)
+  const host = hostClient({ socketPath: config.socketPath })
+  const { total } = await host.capacity()
+  const identity = await loadOrCreateIdentity(stateDir)
+  const provider: ProviderInit = {
+    host,
+    describe: async (signal) => describe(await host.capacity(signal), policy, config),
+    ...(config.page === undefined ? {} : { page: { ...config.page, ...pageFlags(flags) } })
+  }
+  const peer = await createPeer({
+    identity,
+    listen,
+    bootstrap,
+    ishare: { stateDir, provider, onError: logBackground }
+  })
+  const side = peer.services.ishare.provider
+  const page = side?.pageUrl
+  printFacts(
+    {
+      peer: identity.id,
+      slice: sliceWords(total, total.servers),
+      listening: peer.getMultiaddrs().map(String),
+      ...(page === undefined ? {} : { page }),
+      offer: side?.offer()?.digest ?? 'not signed yet',
+      ready: 'Ctrl+C ends it; programs that run go on, and are found again'
+    },
+    flags.json === true
+  )
+  await untilToldToEnd()
+  note('Stopping; programs that run go on.')
+  await peer.stop()
+}
+
+function pageFlags({ publicUrl, link }: Flags) {
+  return { ...(publicUrl === undefined ? {} : { publicUrl }), ...(link === undefined ? {} : { links: link }) }
+}
+
+interface Policy {
+  rules: AccessRules | undefined
+  terms: string
+}
+
+/** Read while the files of whoever typed the command can still be read. */
+async function readPolicy({ rulesFile, termsFile }: Config): Promise<Policy> {
+  return {
+    rules: rulesFile === undefined ? undefined : parseRules(rulesFile, await readText(rulesFile)),
+    terms: termsFile === undefined ? DEFAULT_TERMS : await readText(termsFile)
+  }
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    throw new ConfigError('ERR_CONFIG_FORMAT', `${path}: cannot be read`, { cause: error })
+  }
+}
+
+function parseRules(path: string, text: string): AccessRules {
+  try {
+    return accessRules.parse(JSON.parse(text))
+  } catch (error) {
+    const reasons =
+      error instanceof z.ZodError
+        ? error.issues.map((issue) => `${issue.path.join('.') || 'the file'}: ${issue.message}`)
+        : [(error as Error).message]
+    throw new RulesError('ERR_RULES_FORMAT', `${path}: not access rules`, reasons, { cause: error })
+  }
+}
+
+type Capacity = Awaited<ReturnType<ProviderInit['host']['capacity']>>
+
+function describe({ architecture, total, images }: Capacity, { rules, terms }: Policy, config: Config) {
+  const { outboundBitsPerSecond } = config.slice
+  return {
+    slice: {
+      architecture,
+      cpu: total.cpu,
+      memoryBytes: total.memoryBytes,
+      diskBytes: total.diskBytes,
+      outboundBitsPerSecond,
+      count: total.servers
+    },
+    images,
+    labels: config.labels,
+    rules: rules ?? defaultRules(total),
+    terms: { text: terms },
+    factories: []
+  }
+}
+
+/** Safe for who has not thought about rules yet: no network, half of the slice, one run a peer. */
+function defaultRules({ cpu, memoryBytes, diskBytes }: Capacity['total']): AccessRules {
+  return accessRules.parse({
+    who: { kind: 'anyone' },
+    perRun: {
+      cpu: Math.max(0.05, Math.min(64, cpu / 2)),
+      memoryBytes: Math.max(32 * 2 ** 20, Math.floor(memoryBytes / 2)),
+      diskBytes: Math.max(16 * 2 ** 20, Math.floor(diskBytes / 2)),
+      processesMax: 256,
+      outboundBitsPerSecond: 0,
+      outputBytesMax: 2 ** 30,
+      durationSeconds: 86_400
+    },
+    egress: { kind: 'none' },
+    concurrentRunsPerPeer: 1,
+    mayFreeze: true
+  })
+}

@@ -1,0 +1,54 @@
+/** `ishare`: arguments in, plugin calls, exit status out. No logic lives here. */
+import { Command, CommanderError } from 'commander'
+import { doctorCommand } from './commands/doctor.ts'
+import { discoverCommand } from './commands/discover.ts'
+import { factoryCommand } from './commands/factory.ts'
+import { hostCommand } from './commands/host.ts'
+import { idCommand } from './commands/id.ts'
+import { offerCommand } from './commands/offer.ts'
+import { peerCommand } from './commands/peer.ts'
+import { provideCommand } from './commands/provide.ts'
+import { attachCommand, logsCommand, psCommand, receiptCommand, stopCommand } from './commands/runs.ts'
+import { runCommand } from './commands/run.ts'
+import { EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, exitStatusOf, failureLines } from './exit-status.ts'
+
+const EXAMPLES = `
+Lend a part of this machine:
+  ishare doctor                                  what this machine can do
+  sudo ishare host start                         the part that runs virtual servers
+  ishare provide --rules-file rules.json --page 0.0.0.0:8080
+
+Use somebody else's:
+  ishare discover --cpu 1 --memory 512M          who lends what
+  ishare run --cpu 1 --memory 512M --image debian --in data.csv --out results -- python3 -c 'print(1)'
+  ishare ps | logs | attach | stop | receipt     what became of it
+
+Exit status: that of the program for run and attach (125 if iShare failed), else 0, 1, 64 (usage),
+69 (something needed is not there), 77 (refused by the provider's rules).`
+
+const program = new Command('ishare')
+  .description('Lend and borrow slices of Linux machines')
+  .version('0.1.0')
+  .showHelpAfterError('(see --help)')
+  .enablePositionalOptions()
+  .exitOverride()
+  .addHelpText('after', EXAMPLES)
+
+for (const make of [runCommand, psCommand, logsCommand, attachCommand, stopCommand, receiptCommand])
+  program.addCommand(make())
+for (const make of [discoverCommand, offerCommand, provideCommand, hostCommand, peerCommand, factoryCommand])
+  program.addCommand(make())
+for (const make of [idCommand, doctorCommand]) program.addCommand(make())
+
+/** Set by commands whose status is not simply success or failure. */
+process.exitCode = EXIT_OK
+try {
+  await program.parseAsync()
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? EXIT_OK : EXIT_USAGE
+  else if (error instanceof Error && error.name === 'AbortError') process.exitCode = EXIT_INTERRUPTED
+  else {
+    for (const line of failureLines(error)) console.error(line)
+    process.exitCode = exitStatusOf(error)
+  }
+}
