@@ -51,8 +51,8 @@ const outcome = z.discriminatedUnion('kind', [
 const runStatus = z.strictObject({
   runId,
   state: z.enum(RUN_STATES),
-  /** Standard input that the program's machine has taken. */
-  stdin: z.strictObject({ takenBytes: offset, ended: z.boolean() }),
+  /** Standard input that the program's machine has taken; in the answers to `submit` and `attach`. */
+  stdin: z.strictObject({ takenBytes: offset, ended: z.boolean() }).optional(),
   /** Size of the tar of the output files, once they are collected. */
   filesBytes: offset.optional(),
   outcome: outcome.optional()

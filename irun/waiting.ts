@@ -86,3 +86,8 @@ export async function raceJobs<T>(
     await Promise.allSettled(all)
   }
 }
+
+/** Rejects with the signal's reason, never resolves: for a job that is done while its siblings go on. */
+export async function untilAborted(signal: AbortSignal): Promise<never> {
+  return unlessAborted(new Promise<never>(() => undefined), signal)
+}

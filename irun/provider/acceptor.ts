@@ -23,7 +23,9 @@ import type { HostCapacity, HostProgram } from '../host.ts'
 import { HostedRunTask, type HostedRunContext } from './hosted-run.ts'
 import { serverIdOf, serverSpecOf, type ProviderRun } from './record.ts'
 
-/** Until its lease is signed a run has no end; the acceptance bounds it. */
+/** A host that does not answer must not hold up every submission. */
+const HOST_ANSWER_MS = 30 * SECOND_MS
+
 export interface Submission {
   acceptance: string
   program: HostProgram
@@ -33,8 +35,8 @@ export interface Submission {
 
 export interface AcceptorContext extends HostedRunContext {
   offers: { current(): readonly string[] }
-  /** Every run that is known. */
-  runs: { find(peer: string, runId: string): HostedRunTask | undefined; all(): Iterable<HostedRunTask> }
+  /** Every run that is known, and where a new one goes. */
+  runs: { all(): Iterable<HostedRunTask>; add(run: HostedRunTask): void }
 }
 
 export class Acceptor {
@@ -53,12 +55,12 @@ export class Acceptor {
    * @throws DocumentError codes, ERR_RULES_REFUSED with reasons, ERR_SLICE_FULL, ERR_IMAGE_UNKNOWN,
    * ERR_RUN_STATE when the lease was given back since
    */
-  async submit(submission: Submission, signal: AbortSignal): Promise<HostedRunTask> {
+  async submit(submission: Submission): Promise<HostedRunTask> {
     const digest = digestOf(submission.acceptance)
     const known = this.#known(submission, digest)
     if (known !== undefined) return known
     const key = `${submission.peer}/${digest}`
-    const pending = this.#pending.get(key) ?? this.#grant(submission, signal)
+    const pending = this.#pending.get(key) ?? this.#grant(submission)
     this.#pending.set(key, pending)
     try {
       return await pending
@@ -79,7 +81,7 @@ export class Acceptor {
     return undefined
   }
 
-  async #grant(submission: Submission, signal: AbortSignal): Promise<HostedRunTask> {
+  async #grant(submission: Submission): Promise<HostedRunTask> {
     const { identity } = this.#context
     const acceptance = await verifyDocument('acceptance', submission.acceptance, {
       issuer: submission.peer,
@@ -88,7 +90,7 @@ export class Acceptor {
     const offer = await this.#offerOf(acceptance)
     checkAcceptance(acceptance, offer)
     // What is free must not change between the question and the answer.
-    const turn = this.#last.then(() => this.#decide(submission, acceptance, offer, signal))
+    const turn = this.#last.then(() => this.#decide(submission, acceptance, offer))
     this.#last = turn.catch(() => undefined)
     return turn
   }
@@ -96,9 +98,10 @@ export class Acceptor {
   async #decide(
     submission: Submission,
     acceptance: Verified<Acceptance>,
-    offer: Verified<Offer>,
-    signal: AbortSignal
+    offer: Verified<Offer>
   ): Promise<HostedRunTask> {
+    // Not the session's signal: the consumer may vanish now and ask again.
+    const signal = AbortSignal.any([this.#context.signal, AbortSignal.timeout(HOST_ANSWER_MS)])
     await this.#checkRules(acceptance.payload, offer.payload, signal)
     const record = this.#record(submission, acceptance, offer.payload)
     this.#context.store.insert(record)
@@ -106,6 +109,7 @@ export class Acceptor {
       await this.#context.host.create(serverSpecOf(record), signal)
       const run = new HostedRunTask(this.#context, record)
       run.advance('lease', { lease: await this.#lease(record, acceptance) })
+      this.#context.runs.add(run)
       return run
     } catch (error) {
       await this.#forget(record)

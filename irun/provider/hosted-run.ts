@@ -30,6 +30,8 @@ export interface HostedRunContext {
   store: RunStore<ProviderRun>
   limits: ProviderLimits
   onError: (error: unknown, runId?: string) => void
+  /** Ends when the provider stops. */
+  signal: AbortSignal
 }
 
 export class HostedRunTask {
@@ -37,6 +39,7 @@ export class HostedRunTask {
   readonly #changed = new Bell()
   #record: ProviderRun
   #progressedAtMs = Date.now()
+  #isStopping = false
 
   constructor(context: HostedRunContext, record: ProviderRun) {
     this.#context = context
@@ -57,12 +60,11 @@ export class HostedRunTask {
     return this.#changed.wait(signal)
   }
 
-  async status(signal: AbortSignal): Promise<RunStatus> {
+  status(): RunStatus {
     const { runId, state, filesBytes, outcome } = this.#record
     return {
       runId,
       state,
-      stdin: await this.#stdinStatus(signal),
       ...(filesBytes === undefined ? {} : { filesBytes }),
       ...(outcome === undefined ? {} : { outcome })
     }
@@ -94,16 +96,10 @@ export class HostedRunTask {
     if (!hasReached(this.#record.state, 'booting')) this.advance('boot')
   }
 
-  /** Stop the program, or give the lease back. */
-  async cancel(signal: AbortSignal): Promise<void> {
+  /** Stop the program, or give the lease back; goes on whether or not the consumer stays. */
+  cancel(): void {
     if (canTake(this.#record.state, 'release')) this.advance('release')
-    if (!this.isHolding) return
-    const { host, limits } = this.#context
-    try {
-      await host.stop(this.#record.serverId, { graceMs: limits.stopGraceMs, signal })
-    } catch (error) {
-      if (!hasCode(error, 'ERR_SERVER_STATE') && !hasCode(error, 'ERR_SERVER_UNKNOWN')) throw error
-    }
+    else if (this.isHolding && !this.#isStopping) void this.#stop()
   }
 
   /** The consumer has everything: forget the rest. */
@@ -111,20 +107,22 @@ export class HostedRunTask {
     if (!hasReached(this.#record.state, 'collected')) this.advance('collect')
   }
 
-  /** Drive the run until it is final. Never rejects but by the signal. */
-  async supervise(signal: AbortSignal): Promise<void> {
+  /** Drive the run until it is final and its server gone, or the provider stops. Never rejects. */
+  async supervise(): Promise<void> {
+    const { signal, onError } = this.#context
     const backOff = new BackOff(HOST_RETRY_MS_MIN, HOST_RETRY_MS_MAX)
-    while (!signal.aborted) {
+    while (true) {
       try {
         while (!isFinal(this.#record.state)) {
           await this.#drive(signal)
           backOff.reset()
         }
-        return await this.#context.host.destroy(this.#record.serverId, signal)
+        await this.#context.host.destroy(this.#record.serverId, signal)
+        return
       } catch (error) {
-        signal.throwIfAborted()
-        this.#context.onError(error, this.#record.runId)
-        await pause(backOff.next(), signal)
+        if (signal.aborted) return
+        onError(error, this.#record.runId)
+        await pause(backOff.next(), signal).catch(() => undefined)
       }
     }
   }
@@ -184,7 +182,21 @@ export class HostedRunTask {
     else await this.#changed.wait(signal, leftMs)
   }
 
-  async #stdinStatus(signal: AbortSignal): Promise<RunStatus['stdin']> {
+  async #stop(): Promise<void> {
+    const { host, limits, signal, onError } = this.#context
+    this.#isStopping = true
+    try {
+      await host.stop(this.#record.serverId, { graceMs: limits.stopGraceMs, signal })
+    } catch (error) {
+      // Ended just now; or the consumer asks again.
+      if (!signal.aborted && !hasCode(error, 'ERR_SERVER_STATE')) onError(error, this.#record.runId)
+    } finally {
+      this.#isStopping = false
+    }
+  }
+
+  /** How much standard input the host has taken. */
+  async stdinStatus(signal: AbortSignal): Promise<NonNullable<RunStatus['stdin']>> {
     if (!hasReached(this.#record.state, 'booting') || !this.isHolding) return { takenBytes: 0, ended: false }
     try {
       const { stdin }: HostServer = await this.#context.host.inspect(this.#record.serverId, signal)

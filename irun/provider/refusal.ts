@@ -1,4 +1,4 @@
-import { isIShareError, RulesError, RunError, type IShareErrorCode } from '../../src/errors.ts'
+import { hasCode, isIShareError, RulesError, RunError, type IShareErrorCode } from '../../src/errors.ts'
 import { REASONS_MAX, REASON_LENGTH_MAX } from '../limits.ts'
 
 /** What may be known about the provider's inside. Everything else is `ERR_RUN_FAILED`. */
@@ -12,6 +12,9 @@ const INSIDE: ReadonlySet<IShareErrorCode> = new Set([
 
 /** The code that a consumer is sent for an error: never a message, never what only we should know. */
 export function publicCode(error: unknown): string {
+  if (error instanceof Error && error.name === 'TimeoutError') return 'ERR_WIRE_TIMEOUT'
+  // The host comes back; so may the consumer.
+  if (hasCode(error, 'ERR_HOST_UNREACHABLE')) return 'ERR_RUN_BUSY'
   if (!isIShareError(error)) return 'ERR_RUN_FAILED'
   const isPublic = /^ERR_(DOCUMENT|RULES|RUN|WIRE|LEASE)_/.test(error.code) || INSIDE.has(error.code)
   return isPublic ? error.code : 'ERR_RUN_FAILED'
