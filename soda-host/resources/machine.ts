@@ -116,9 +116,11 @@ async function jail(): Promise<MachineFact> {
   ]
   const isRoot = process.getuid?.() === 0
   // As root the jail belongs to another uid from the start, and so must this one.
-  const drop = isRoot ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--no-new-privs'] : []
-  const [file, ...args] = [...drop, 'bwrap', ...options, 'true'] as [string, ...string[]]
-  const result = await execa(file, args, { reject: false, timeout: TRY_TIMEOUT_MS })
+  const drop = isRoot ? ['--reuid=65534', '--regid=65534', '--clear-groups', '--no-new-privs'] : []
+  const result = await execa('setpriv', [...drop, 'bwrap', ...options, 'true'], {
+    reject: false,
+    timeout: TRY_TIMEOUT_MS
+  })
   if (result.exitCode === 0) return fact('jail', 'ok', 'bubblewrap builds a jail')
   const advice =
     'see user-namespaces above; inside a container it needs leave to make namespaces and mount /proc'

@@ -1,24 +1,13 @@
 import { readFile } from 'node:fs/promises'
-import { setTimeout as delay } from 'node:timers/promises'
 import type { ServerCgroup, CgroupUsage } from '../resources/cgroup-types.ts'
-import { readJailStatus } from './guest-process.ts'
-import { isRunning } from './process-identity.ts'
+import { consoleWritten } from './console-log.ts'
+import { readJailStatus } from './jail-status.ts'
 import type { ServerFiles } from './server-files.ts'
 import type { ServerEnd } from './types.ts'
 
-const CONSOLE_PATIENCE_MS = 2000
-const POLL_MS = 5
 const DETAIL_CHARACTERS_MAX = 500
 /** How shells and bubblewrap tell of a death by SIGKILL. */
 const EXIT_CODE_SIGKILL = 137
-
-/** The console's keeper writes the log when the last of the guest has closed the pipe. */
-async function consoleWritten(files: ServerFiles): Promise<void> {
-  const pid = Number(await readFile(files.consolePid, 'utf8').catch(() => '0'))
-  if (!(pid > 0)) return
-  for (let waitedMs = 0; waitedMs < CONSOLE_PATIENCE_MS && isRunning(pid); waitedMs += POLL_MS)
-    await delay(POLL_MS)
-}
 
 /** Text that a hostile guest wrote, made fit for a log line. */
 function printable(text: string): string {

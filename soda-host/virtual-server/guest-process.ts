@@ -1,34 +1,14 @@
-import { execa } from 'execa'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { open, readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { HostError } from '../../src/errors.ts'
+import { consoleWritten } from './console-log.ts'
 import { hostPath } from '../resources/host-programs.ts'
+import { readJailStatus } from './jail-status.ts'
 import { startTimeOf, type ProcessIdentity } from './process-identity.ts'
 import type { ServerFiles } from './server-files.ts'
 
 const POLL_MS = 2
-
-/** What bubblewrap writes: the first process of the jail, its pid namespace, and in the end the exit code. */
-export interface JailStatus {
-  pid: number | undefined
-  pidNamespace: number | undefined
-  exitCode: number | undefined
-}
-
-function numberAt(line: string, key: string): number | undefined {
-  const match = new RegExp(`"${key}":\\s*(\\d+)`).exec(line)
-  return match === null ? undefined : Number(match[1])
-}
-
-/** Reads bubblewrap's status file; all undefined when there is none yet. */
-export async function readJailStatus(files: ServerFiles): Promise<JailStatus> {
-  const text = await readFile(files.status, 'utf8').catch(() => '')
-  return {
-    pid: numberAt(text, 'child-pid'),
-    pidNamespace: numberAt(text, 'pid-namespace'),
-    exitCode: numberAt(text, 'exit-code')
-  }
-}
 
 export interface SpawnSpec {
   command: readonly [string, ...string[]]
@@ -46,35 +26,61 @@ export interface SpawnSpec {
 export async function spawnGuest({ command, files, channelFd, signal }: SpawnSpec): Promise<ProcessIdentity> {
   await using status = await open(files.status, 'w', 0o600)
   const [file, ...args] = command
-  const chain = execa(file, args, {
+  // Not execa: the chain outlives us, and takes descriptors beyond the standard three.
+  const chain = spawn(file, args, {
     // In the order of STATUS_FD and CHANNEL_FD.
     stdio: ['ignore', 'ignore', 'ignore', status.fd, channelFd],
     detached: true,
-    cleanup: false,
-    reject: false,
-    extendEnv: false,
     env: { PATH: hostPath() },
     cwd: '/'
   })
   // Our exit must not wait for the guest.
   chain.unref()
-  const state = { isOver: false }
-  const over = chain.then(() => (state.isOver = true))
+  const state: ChainState = { isOver: false, cause: undefined }
+  chain.once('exit', () => (state.isOver = true))
+  chain.once('error', (cause) => Object.assign(state, { isOver: true, cause }))
+  try {
+    return await jailStands(files, state, signal)
+  } catch (error) {
+    killChain(chain)
+    throw error
+  }
+}
+
+interface ChainState {
+  isOver: boolean
+  cause: unknown
+}
+
+async function jailStands(
+  files: ServerFiles,
+  state: ChainState,
+  signal: AbortSignal
+): Promise<ProcessIdentity> {
   for (;;) {
     signal.throwIfAborted()
     const { pid } = await readJailStatus(files)
     const startTime = pid === undefined ? undefined : startTimeOf(pid)
     if (pid !== undefined && startTime !== undefined) return { pid, startTime }
-    if (state.isOver)
-      throw new HostError('ERR_JAIL', `the jail did not start: ${await complaint(files)}`, {
-        cause: await chain
-      })
-    await Promise.race([over, delay(POLL_MS)])
+    if (state.isOver) throw await startFailure(files, state.cause)
+    await delay(POLL_MS)
   }
 }
 
-/** Last line that the chain wrote. */
-async function complaint(files: ServerFiles): Promise<string> {
+/** It leads a process group of its own. */
+function killChain(chain: ChildProcess): void {
+  if (chain.pid === undefined) return
+  try {
+    process.kill(-chain.pid, 'SIGKILL')
+  } catch {
+    // Nobody is left of it.
+  }
+}
+
+/** With the last line that the chain wrote. */
+async function startFailure(files: ServerFiles, cause: unknown): Promise<HostError> {
+  await consoleWritten(files)
   const text = await readFile(files.consoleLog, 'utf8').catch(() => '')
-  return text.trim().split('\n').at(-1) ?? ''
+  const complaint = text.trim().split('\n').at(-1) ?? ''
+  return new HostError('ERR_JAIL', `the jail did not start: ${complaint}`, { cause })
 }

@@ -14,6 +14,8 @@ export interface ServerFiles {
   consolePid: string
   /** What bubblewrap reports: the guest's first process, later the exit code. One JSON value per line. */
   status: string
+  /** Paths of the server's cgroups, written before they are made, so that no crash can leave them unknown. */
+  cgroups: string
 }
 
 export function serverFiles(directory: string): ServerFiles {
@@ -23,6 +25,7 @@ export function serverFiles(directory: string): ServerFiles {
     consoleLog: join(directory, 'console.log'),
     consolePipe: join(directory, 'console.pipe'),
     consolePid: join(directory, 'console.pid'),
-    status: join(directory, 'jail.status')
+    status: join(directory, 'jail.status'),
+    cgroups: join(directory, 'cgroups.json')
   }
 }

@@ -126,6 +126,7 @@ export interface RunningServer {
   powerOff(): Promise<void>
   /** SIGKILL to everything in the server; resolves when all of it is gone. */
   kill(): Promise<void>
+  /** So far; after the end too, with the last figures. */
   usage(): Promise<ServerUsage>
   /** Let go without touching the guest (daemon shutdown); it runs on and can be adopted. */
   release(): Promise<void>

@@ -86,6 +86,7 @@ class FakeServer implements RunningServer {
   #socket: Socket | undefined
   #closed: Promise<void> = Promise.resolve()
   #isGone = false
+  #usage: ServerUsage = { cpuSeconds: 0, memoryPeakBytes: 0 }
   #killed = false
   #events: Promise<void> = Promise.resolve()
   #stdinSent = 0
@@ -152,6 +153,7 @@ class FakeServer implements RunningServer {
   }
 
   async *getFiles(signal?: AbortSignal): AsyncGenerator<GuestFile> {
+    this.#assertHere()
     const top = join(this.#directory, 'guest', 'out')
     for (const entry of await readdir(top, { recursive: true, withFileTypes: true })) {
       signal?.throwIfAborted()
@@ -177,13 +179,8 @@ class FakeServer implements RunningServer {
   }
 
   async usage(): Promise<ServerUsage> {
-    this.#assertHere()
-    const fields = readFileSync(`/proc/${this.record.pid}/stat`, 'utf8').split(' ')
-    const peak = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${this.record.pid}/status`, 'utf8'))?.[1]
-    return {
-      cpuSeconds: (Number(fields[13]) + Number(fields[14])) / 100,
-      memoryPeakBytes: Number(peak) * 1024
-    }
+    if (isAlive(this.record)) this.#usage = usageOf(this.record.pid)
+    return this.#usage
   }
 
   async release(): Promise<void> {
@@ -260,7 +257,7 @@ class FakeServer implements RunningServer {
     this.#stdinTaken = offset
     this.#stdinMoved.resolve(undefined)
     this.#stdinMoved = Promise.withResolvers()
-    if (offset > 0) this.#listener.stdinTaken(offset)
+    this.#listener.stdinTaken(offset)
   }
 
   async #send(command: FakeCommand): Promise<void> {
@@ -273,6 +270,12 @@ class FakeServer implements RunningServer {
   #assertHere(): void {
     if (this.#isGone || !isAlive(this.record)) throw new HostError('ERR_CHANNEL_CLOSED', 'the guest is gone')
   }
+}
+
+function usageOf(pid: number): ServerUsage {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(' ')
+  const peak = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+  return { cpuSeconds: (Number(fields[13]) + Number(fields[14])) / 100, memoryPeakBytes: Number(peak) * 1024 }
 }
 
 async function* nothing(): AsyncGenerator<Uint8Array> {

@@ -1,0 +1,298 @@
+import { expect } from 'chai'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import { constants } from 'node:os'
+import { join } from 'node:path'
+import { codeOf } from '../../helpers/errors.ts'
+import {
+  inputDirectory,
+  inputFile,
+  launchSpec,
+  readFiles,
+  RecordingListener
+} from '../../helpers/launched.ts'
+import { temporaryDirectory } from '../../helpers/temporary.ts'
+import type {
+  LaunchSpec,
+  ProgramSpec,
+  RunningServer,
+  ServerLauncher
+} from '../../../soda-host/virtual-server/types.ts'
+
+/** One implementation of the launcher seam, and the files that its servers start from. */
+export interface LauncherUnderTest {
+  launcher(): ServerLauncher
+  artifacts(): Promise<Pick<LaunchSpec, 'kernelPath' | 'initrdPath' | 'imagePath'>>
+}
+
+function shell(script: string, changes: Partial<ProgramSpec> = {}): ProgramSpec {
+  return { argv: ['sh', '-c', script], env: {}, ...changes }
+}
+
+/** What every launcher promises. Call inside a `describe`. */
+export function launcherSuite(underTest: LauncherUnderTest): void {
+  let directory: string
+  let resources: AsyncDisposableStack
+  let spec: LaunchSpec
+  let launcher: ServerLauncher
+
+  beforeEach(async () => {
+    resources = new AsyncDisposableStack()
+    const top = resources.use(await temporaryDirectory())
+    directory = await mkdtemp(join(top.path, 's-'))
+    launcher = underTest.launcher()
+    spec = launchSpec(directory, await underTest.artifacts())
+    resources.defer(() => launcher.sweep(spec))
+  })
+
+  afterEach(() => resources.disposeAsync())
+
+  async function launch(
+    listener = new RecordingListener()
+  ): Promise<{ server: RunningServer; listener: RecordingListener }> {
+    const server = await launcher.launch(spec, listener)
+    resources.defer(() => server.release())
+    await server.ready()
+    return { server, listener }
+  }
+
+  /** A guest with its program on the way. */
+  async function start(
+    program: ProgramSpec
+  ): Promise<{ server: RunningServer; listener: RecordingListener }> {
+    const launched = await launch()
+    await launched.server.run(program)
+    return launched
+  }
+
+  it('runs a program and tells its output apart from its errors', async () => {
+    const { listener } = await start(shell('echo out; echo err >&2; exit 7'))
+    expect(await listener.exited).to.deep.equal({ kind: 'status', status: 7 })
+    expect(listener.text('stdout')).to.equal('out\n')
+    expect(listener.text('stderr')).to.equal('err\n')
+  })
+
+  it('tells the end of a program by signal', async () => {
+    const { listener } = await start(shell('kill -KILL $$'))
+    expect(await listener.exited).to.deep.equal({ kind: 'signal', signal: constants.signals.SIGKILL })
+  })
+
+  it('tells status 127 for a program that does not exist', async () => {
+    const { listener } = await start({ argv: ['no-such-program-anywhere'], env: {} })
+    expect(await listener.exited).to.deep.equal({ kind: 'status', status: 127 })
+  })
+
+  it('passes environment and arguments through unharmed', async () => {
+    const word = 'a b\'c"d\\e\nf$g'
+    const argv = ['sh', '-c', 'printf "%s|%s" "$1" "$VALUE"', 'sh', word]
+    const { listener } = await start({ argv, env: { VALUE: word } })
+    await listener.exited
+    expect(listener.text('stdout')).to.equal(`${word}|${word}`)
+  })
+
+  it('delivers all output before the exit', async () => {
+    const { listener } = await start(shell('head -c 3000000 /dev/zero'))
+    await listener.exited
+    expect(listener.outputBytes).to.equal(3_000_000)
+  })
+
+  it('puts files below the working directory and brings outputs back', async () => {
+    const { server, listener } = await launch()
+    const content = randomBytes(300_000)
+    await server.putFile(inputDirectory('deep'))
+    await server.putFile(inputFile('deep/data.bin', content))
+    await server.putFile(inputFile('tool', '#!/bin/sh\nexit 5\n', 0o755))
+    await server.putFile(inputFile('empty', ''))
+    await server.run(shell('mkdir "$ISHARE_OUT/sub"; cp deep/data.bin empty "$ISHARE_OUT/sub/"; ./tool'))
+    expect(await listener.exited).to.deep.equal({ kind: 'status', status: 5 })
+    const files = await readFiles(server.getFiles())
+    expect([...files.keys()].sort()).to.deep.equal(['sub', 'sub/data.bin', 'sub/empty'])
+    expect(files.get('sub/data.bin')?.equals(content)).to.equal(true)
+    expect(files.get('sub/empty')?.length).to.equal(0)
+    expect(files.get('sub')).to.equal(undefined)
+  })
+
+  it('brings back regular files and directories only', async () => {
+    const { server, listener } = await start(
+      shell('cd "$ISHARE_OUT"; ln -s /etc/passwd link; mkfifo pipe; echo x > file')
+    )
+    await listener.exited
+    expect([...(await readFiles(server.getFiles())).keys()]).to.deep.equal(['file'])
+  })
+
+  for (const path of ['../escape', '/absolute', 'a/../../escape'])
+    it(`refuses to put a file at ${path}`, async () => {
+      const { server } = await launch()
+      expect(await codeOf(() => server.putFile(inputFile(path, 'x')))).to.equal('ERR_FILES_FORMAT')
+    })
+
+  it('feeds standard input, and a resend of what was taken is harmless', async () => {
+    const { server, listener } = await start(shell('cat'))
+    await server.stdin(0, Buffer.from('hello '))
+    await server.stdin(0, Buffer.from('hello '))
+    await server.stdin(3, Buffer.from('lo world'))
+    await server.stdinEnd(11)
+    expect(await listener.exited).to.deep.equal({ kind: 'status', status: 0 })
+    expect(listener.text('stdout')).to.equal('hello world')
+    expect(listener.stdinTakenBytes).to.equal(11)
+  })
+
+  it('carries megabytes of standard input through', async () => {
+    const { server, listener } = await start(shell('wc -c'))
+    const chunk = Buffer.alloc(200_000, 7)
+    for (let offset = 0; offset < 4_000_000; offset += chunk.length) await server.stdin(offset, chunk)
+    await server.stdinEnd(4_000_000)
+    await listener.exited
+    expect(listener.text('stdout').trim()).to.equal('4000000')
+  })
+
+  it('signals the program', async () => {
+    const { server, listener } = await start(
+      shell('trap "echo caught; exit 3" USR1; echo up; while :; do sleep 0.05; done')
+    )
+    await listener.until(({ outputBytes }) => outputBytes >= 3)
+    await server.signal(constants.signals.SIGUSR1)
+    expect(await listener.exited).to.deep.equal({ kind: 'status', status: 3 })
+    expect(listener.text('stdout')).to.equal('up\ncaught\n')
+  })
+
+  it('gives a terminal its size, and the new one on resize', async () => {
+    const script = 'stty size; trap "stty size; exit 0" WINCH; echo up; while :; do sleep 0.05; done'
+    const { server, listener } = await start(shell(script, { terminal: { columns: 91, rows: 31 } }))
+    await listener.until((seen) => seen.text('stdout').includes('up'))
+    await server.resize({ columns: 103, rows: 41 })
+    await listener.exited
+    expect(listener.text('stdout').split(/\s+/).join(' ')).to.equal('31 91 up 41 103 ')
+  })
+
+  it('starts a program once, however often it is told to', async () => {
+    const { server, listener } = await start(shell('echo once; cat'))
+    await server.run(shell('echo twice'))
+    await server.stdinEnd(0)
+    await listener.exited
+    await server.run(shell('echo thrice'))
+    await server.powerOff()
+    await server.ended
+    expect(listener.text('stdout')).to.equal('once\n')
+    expect(listener.exits).to.equal(1)
+  })
+
+  it('powers off as asked', async () => {
+    const { server } = await launch()
+    await server.powerOff()
+    expect((await server.ended).kind).to.equal('halted')
+  })
+
+  it('kills, whatever the program does about it', async () => {
+    const { server, listener } = await start(
+      shell('trap "" TERM INT HUP; echo up; while :; do sleep 1; done')
+    )
+    await listener.until(({ outputBytes }) => outputBytes >= 3)
+    await server.kill()
+    expect((await server.ended).kind).to.equal('killed')
+  })
+
+  it('sees that the guest was killed from outside', async () => {
+    const { server } = await launch()
+    process.kill(server.record.pid, 'SIGKILL')
+    expect((await server.ended).kind).to.equal('killed')
+  })
+
+  it('says ERR_CHANNEL_CLOSED once the guest is gone, but still tells its usage', async () => {
+    const { server, listener } = await start(shell('i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done'))
+    await listener.exited
+    const before = await server.usage()
+    await server.kill()
+    expect(await codeOf(() => server.run(shell('true')))).to.equal('ERR_CHANNEL_CLOSED')
+    expect(await codeOf(() => server.stdin(0, Buffer.from('x')))).to.equal('ERR_CHANNEL_CLOSED')
+    expect(await codeOf(() => server.putFile(inputFile('x', 'x')))).to.equal('ERR_CHANNEL_CLOSED')
+    expect(await codeOf(() => readFiles(server.getFiles()))).to.equal('ERR_CHANNEL_CLOSED')
+    const after = await server.usage()
+    expect(after.cpuSeconds).to.be.greaterThan(0).and.not.lessThan(before.cpuSeconds)
+    expect(after.memoryPeakBytes).to.be.greaterThan(1_000_000).and.not.lessThan(before.memoryPeakBytes)
+  })
+
+  it('is adopted after a release, and nothing that was said meanwhile is lost or said twice', async () => {
+    const { server, listener } = await start(shell('echo one; read line; echo "two $line"; exit 4'))
+    await listener.until(({ outputBytes }) => outputBytes >= 4)
+    await server.release()
+    const adopted = await underTest
+      .launcher()
+      .adopt(spec, JSON.parse(JSON.stringify(server.record)) as typeof server.record, listener)
+    expect(adopted).to.not.equal(undefined)
+    await adopted?.ready()
+    await adopted?.run(shell('echo a second program'))
+    await adopted?.stdin(0, Buffer.from('more\n'))
+    expect(await listener.exited).to.deep.equal({ kind: 'status', status: 4 })
+    expect(listener.text('stdout')).to.equal('one\ntwo more\n')
+    await adopted?.powerOff()
+    expect((await adopted?.ended)?.kind).to.equal('halted')
+  })
+
+  it('delivers to the next keeper what ended while nobody looked', async () => {
+    const { server, listener } = await start(shell('read go; echo late; exit 9'))
+    await server.stdin(0, Buffer.from('go\n'))
+    await server.release()
+    const adopted = await underTest.launcher().adopt(spec, server.record, listener)
+    await adopted?.ready()
+    expect(await listener.exited).to.deep.equal({ kind: 'status', status: 9 })
+    expect(listener.text('stdout')).to.equal('late\n')
+    await adopted?.kill()
+  })
+
+  it('answers undefined for a guest that died unseen, and clears up', async () => {
+    const { server } = await launch()
+    await server.release()
+    process.kill(server.record.pid, 'SIGKILL')
+    let adopted = await launcher.adopt(spec, server.record, new RecordingListener())
+    // The signal may not have arrived yet.
+    if (adopted !== undefined) {
+      await adopted.ended
+      adopted = await launcher.adopt(spec, server.record, new RecordingListener())
+    }
+    expect(adopted).to.equal(undefined)
+  })
+
+  it('does not take a reused pid for the guest', async () => {
+    const { server } = await launch()
+    await server.kill()
+    const record = { ...server.record, pid: process.pid }
+    expect(await launcher.adopt(spec, record, new RecordingListener())).to.equal(undefined)
+  })
+
+  it('sweeps a running guest away by its directory alone, any number of times', async () => {
+    const { server } = await launch()
+    await server.release()
+    await underTest.launcher().sweep(spec)
+    await underTest.launcher().sweep(spec)
+    expect(await launcher.adopt(spec, server.record, new RecordingListener())).to.equal(undefined)
+  })
+
+  it('sweeps an id that never was', async () => {
+    await launcher.sweep({ id: 'never-launched-at-all', directory, slot: 77 })
+    expect(await readdir(directory)).to.deep.equal([])
+  })
+
+  it('says ERR_JAIL or ERR_BOOT_FAILED for a kernel that is not there, and leaves nothing', async () => {
+    const broken = { ...spec, kernelPath: join(directory, 'no-kernel') }
+    const code = await codeOf(async () => {
+      const server = await launcher.launch(broken, new RecordingListener())
+      await server.ready()
+    })
+    expect(code).to.be.oneOf(['ERR_JAIL', 'ERR_BOOT_FAILED'])
+    await rm(join(directory, 'console.log'), { force: true })
+    expect(await readdir(directory)).to.deep.equal([])
+  })
+
+  it('passes an abort of ready on', async () => {
+    const server = await launcher.launch(spec, new RecordingListener())
+    resources.defer(() => server.release())
+    const reason = new Error('enough')
+    try {
+      await server.ready(AbortSignal.abort(reason))
+      expect.fail('ready did not abort')
+    } catch (error) {
+      expect(error).to.equal(reason)
+    }
+  })
+}
