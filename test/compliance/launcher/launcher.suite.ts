@@ -230,8 +230,9 @@ export function launcherSuite(underTest: LauncherUnderTest): void {
   })
 
   it('delivers to the next keeper what ended while nobody looked', async () => {
-    const { server, listener } = await start(shell('read go; echo late; exit 9'))
+    const { server, listener } = await start(shell('read go; sleep 0.3; echo late; exit 9'))
     await server.stdin(0, Buffer.from('go\n'))
+    await listener.until(({ stdinTakenBytes }) => stdinTakenBytes >= 3)
     await server.release()
     const adopted = await underTest.launcher().adopt(spec, server.record, listener)
     await adopted?.ready()
