@@ -11,7 +11,7 @@ import { join, relative } from 'node:path'
 import { SetupError } from '../errors.ts'
 import { fit, readMagnitudes, type Fit } from './gutenberg-richter.ts'
 import { ishare, ServiceProcess } from './service-process.ts'
-import { Steps } from './steps.ts'
+import { Steps, words } from './steps.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const EXAMPLE = join(ROOT, 'examples/earthquakes')
@@ -20,9 +20,9 @@ const CATALOGUE = 'usgs-week-2018-02.csv'
 const PROGRAM = 'gutenberg_richter.py'
 const LOOPBACK = '/ip4/127.0.0.1/tcp/0'
 
-/** Paths as a user in the checkout would write them. */
-function here(path: string): string {
-  return relative(process.cwd(), path) || '.'
+/** An example's file, as a user in the checkout would write it. */
+function here(name: string): string {
+  return relative(process.cwd(), join(EXAMPLE, name))
 }
 
 /**
@@ -42,11 +42,9 @@ export async function mainJob(artifacts: string, signal: AbortSignal): Promise<v
 }
 
 async function perform(directory: string, artifacts: string, signal: AbortSignal): Promise<void> {
-  const steps = new Steps(7)
+  const steps = new Steps(7, { T: directory })
   const say = (line: string) => steps.line(line)
   const at = (name: string) => join(directory, name)
-  const socket = at('soda-host.sock')
-
   const startService = (title: string, args: string[]) => {
     steps.next(title, args)
     return ServiceProcess.start(args, say, signal)
@@ -56,78 +54,38 @@ async function perform(directory: string, artifacts: string, signal: AbortSignal
     return ishare(args, say, signal)
   }
 
-  await using _host = await startService('The owner starts the SODA host, the only part with privileges', [
-    'host',
-    'start',
-    '--state',
-    at('host'),
-    '--socket',
-    socket,
-    '--artifacts',
-    artifacts,
-    '--slice',
-    'cpu=2,memory=1G,disk=1G,servers=2'
-  ])
-  await using bootstrap = await startService('Somebody runs a peer through which others meet', [
-    'peer',
-    'start',
-    '--state',
-    at('bootstrap'),
-    '--listen',
-    LOOPBACK
-  ])
-  const meeting = ['--bootstrap', bootstrap.fact('listening')]
-  await using _provider = await startService('The owner publishes a slice of the machine and its rules', [
-    'provide',
-    '--state',
-    at('provider'),
-    '--socket',
-    socket,
-    '--listen',
-    LOOPBACK,
-    ...meeting,
-    '--page',
-    '127.0.0.1:0',
-    '--label',
-    'earth-science',
-    '--rules',
-    here(join(EXAMPLE, 'rules.json')),
-    '--terms',
-    here(join(EXAMPLE, 'terms.txt'))
-  ])
+  const socket = at('soda-host.sock')
+  await using _host = await startService(
+    'The owner starts the SODA host, the only part with privileges',
+    words`host start --slice cpu=2,memory=1G,disk=1G,servers=2
+      --state-dir ${at('owner')} --socket-path ${socket} --artifacts ${artifacts}`
+  )
+  await using bootstrap = await startService(
+    'Somebody runs a peer through which others meet',
+    words`peer start --state-dir ${at('meeting-point')} --listen ${LOOPBACK}`
+  )
+  const meeting = bootstrap.fact('listening')
+  steps.define('MEET', meeting)
+  await using _provider = await startService(
+    'The owner publishes a slice of the machine, and its rules',
+    words`provide --rules-file ${here('rules.json')} --terms-file ${here('terms.txt')} --labels earth-science
+      --page 127.0.0.1:0 --listen ${LOOPBACK} --bootstrap ${meeting}
+      --state-dir ${at('provider')} --socket-path ${socket}`
+  )
 
-  const consumer = ['--state', at('consumer'), ...meeting]
-  const wanted = ['--cpu', '1', '--memory', '256M', '--image', 'debian']
-  await call('A researcher looks for a machine', [
-    'discover',
-    ...consumer,
-    ...wanted,
-    '--label',
-    'earth-science',
-    '--first'
-  ])
-  await call('… and reads its rules', ['offer', 'show', ...consumer, ...wanted])
+  const consumer = words`--bootstrap ${meeting} --state-dir ${at('consumer')}`
+  const wanted = words`--cpu 1 --memory 256M --image debian --label earth-science`
+  await call('A researcher looks for a machine', [...words`discover --first`, ...wanted, ...consumer])
+  await call('… reads its rules and terms', [...words`offer show`, ...wanted, ...consumer])
   await call('… accepts them, and runs a program there', [
-    'run',
-    ...consumer,
+    ...words`run --accept --in ${here(PROGRAM)} --in ${here(CATALOGUE)} --out ${at('results')}`,
     ...wanted,
-    '--accept',
-    '--name',
-    'b-value',
-    '--in',
-    here(join(EXAMPLE, PROGRAM)),
-    '--in',
-    here(join(EXAMPLE, CATALOGUE)),
-    '--out',
-    at('results'),
-    '--',
-    'python3',
-    PROGRAM,
-    CATALOGUE,
+    ...consumer,
+    ...words`-- python3 ${PROGRAM} ${CATALOGUE}`,
     ...NETWORKS
   ])
-  await call('The provider has signed what was used', ['receipt', '--state', at('consumer'), 'b-value'])
-  console.log('\nThe program brought home:')
+  await call('… and has it in writing what was used', words`receipt last --state-dir ${at('consumer')}`)
+  console.log('\nWhat the program brought home:')
   say(await checked(at('results')))
 }
 
