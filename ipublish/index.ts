@@ -4,13 +4,14 @@
  * iPublish: a provider's signed offer goes out by three ways, none of which needs another: a page, the DHT, and
  * the direct protocol PROTOCOL_OFFER.
  *
- * - `offerPage(offer, { url, links? }): string`: the page as HTML
- * - `pageServer(init): PageServer`
- * - `dhtAnnouncer({ dht: KadDHT }, init?): OfferOutlet`
- * - `offerResponder({ registrar }, init?): OfferOutlet`
- * - `offerPublisher({ identity, describe, outlets }, init?): OfferPublisher`
- * - for `kadDHT({ validators: { ishare: offerValidator() }, selectors: { ishare: offerSelector } })`:
- *   `offerValidator(init?: { datastore? }): ValidateFn`, `offerSelector: SelectFn`
- * - `dhtDatastore(inner: Datastore, { peerId }): Datastore`: bounds what strangers may store through the DHT
+ * {@link offerPublisher} signs and renews the offer and hands it to its outlets: {@link pageServer},
+ * {@link dhtAnnouncer}, {@link offerResponder}. Every node of the DHT, provider or not, is made with
+ * {@link offerValidator} and {@link offerSelector}.
  */
+export { dhtAnnouncer } from './dht/dht-announcer.ts'
+export { offerSelector, offerValidator, type OfferValidatorInit } from './dht/offer-record.ts'
+export { offerPublisher } from './offer-publisher.ts'
+export { offerResponder } from './offer-responder.ts'
+export { offerPage, type OfferPageInit } from './page/offer-page.ts'
+export { pageServer } from './page/page-server.ts'
 export type * from './types.ts'

@@ -1,4 +1,5 @@
 import type { Startable, StreamHandler, StreamHandlerOptions } from '@libp2p/interface'
+import type { KadDHT } from '@libp2p/kad-dht'
 import type { Offer, Verified } from '../src/documents/index.ts'
 import type { PayloadInput } from '../src/documents/kinds.ts'
 import type { Identity } from '../src/identity/index.ts'
@@ -72,4 +73,20 @@ export interface PageServer extends OfferOutlet {
 export interface StreamRegistrar {
   handle(protocol: string, handler: StreamHandler, options?: StreamHandlerOptions): Promise<void>
   unhandle(protocol: string): Promise<void>
+}
+
+export interface OfferResponderInit {
+  onError?: OnError
+}
+
+export interface DhtAnnouncerComponents {
+  dht: Pick<KadDHT, 'put' | 'provide' | 'cancelReprovide'>
+}
+
+export interface DhtAnnouncerInit {
+  /** How often everything is announced again. @default ANNOUNCE_INTERVAL_MS */
+  intervalMs?: number
+  /** For one value or provider record. @default ANNOUNCE_TIMEOUT_MS */
+  timeoutMs?: number
+  onError?: OnError
 }
