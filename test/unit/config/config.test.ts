@@ -102,6 +102,12 @@ describe('config', () => {
       ],
       [{ flags: { page: '127.0.0.1:99999' } }, /^--page: expected an address/],
       [{ flags: { page: '[1.2.3.4]:80' } }, /^--page: expected an address/],
+      [
+        { flags: { sliceBandwidth: 'fast' } },
+        /^--slice-bandwidth: expected a rate in bits such as 10M or 1G, got "fast"$/
+      ],
+      [{ flags: { sliceBandwidth: -1 } }, /^--slice-bandwidth: expected a rate in bits such as 10M, got -1$/],
+      [{ flags: { labels: 7 } }, /^--labels: expected a list, got 7$/],
       [{ flags: { labels: ['Bad Label'] } }, /^--labels: expected labels/],
       [
         { flags: { socketPath: `/${'x'.repeat(120)}` } },
@@ -132,6 +138,12 @@ describe('config', () => {
     }
     await writeFile(file, '{"__proto__":{"stateDir":"/evil"},"labels":"x"}')
     expect(await errorOf(() => readConfig({ ...bare, file }))).to.have.property('code', 'ERR_CONFIG_VALUE')
+  })
+
+  it('takes rates in bits a second, and a page that is off', async () => {
+    const config = await readConfig({ ...bare, flags: { sliceBandwidth: '10M', page: 'off' } })
+    expect(config.slice.outboundBitsPerSecond).to.equal(10_000_000)
+    expect(config).to.not.have.property('page')
   })
 
   it('takes addresses of peers to start from', async () => {

@@ -286,5 +286,14 @@ describe('rules: files and words', () => {
       'Inbound ports: 8080.',
       'When: open always.'
     ])
+    const jwk = { kty: 'OKP', crv: 'Ed25519', x: 'A'.repeat(43) }
+    const token = rulesWith({
+      who: { kind: 'token', issuer: 'https://lab', jwk, claims: { group: 'physics' } },
+      egress: { kind: 'internet' }
+    })
+    expect(describeRules(token)).to.include.members([
+      'Who: holders of a token of https://lab that says group: "physics".',
+      "Network: the Internet, up to 0 bit/s outbound; never the owner's own network."
+    ])
   })
 })
