@@ -18,7 +18,7 @@ export interface Endpoint {
 /** `sun_path` holds 108 bytes with the final zero. @see unix(7) */
 const SOCKET_PATH_BYTES_MAX = 107
 
-export function wanted(expected: string, got: unknown): ConfigError {
+function wanted(expected: string, got: unknown): ConfigError {
   const text = got === undefined ? 'nothing' : JSON.stringify(got)
   return new ConfigError('ERR_CONFIG_VALUE', `expected ${expected}, got ${text.slice(0, 100)}`)
 }
