@@ -1,0 +1,35 @@
+import { expect } from 'chai'
+import { hostKnobs } from '../../../soda-host/resources/limits.ts'
+
+const MIB = 1024 * 1024
+const limits = { cpu: 1, memoryBytes: 64 * MIB, diskBytes: 100 * MIB, processesMax: 64, outputBytesMax: 1 }
+
+describe('limits of a server as settings of the host', () => {
+  it('turns one CPU into the default weight of both cgroup versions', () => {
+    expect(hostKnobs(limits)).to.include({ cpuShares: 1024, cpuWeight: 100, cpuQuotaMicroseconds: undefined })
+  })
+
+  it('stays inside the ranges that the kernel takes', () => {
+    expect(hostKnobs({ ...limits, cpu: 0.0001 })).to.include({ cpuShares: 2, cpuWeight: 1 })
+    expect(hostKnobs({ ...limits, cpu: 10_000 })).to.include({ cpuShares: 262_144, cpuWeight: 10_000 })
+    expect(hostKnobs({ ...limits, cpu: 0.001 }, { isCpuCapped: true }).cpuQuotaMicroseconds).to.equal(1000)
+  })
+
+  it('caps only when asked to', () => {
+    expect(hostKnobs({ ...limits, cpu: 0.5 }, { isCpuCapped: true }).cpuQuotaMicroseconds).to.equal(50_000)
+  })
+
+  it('gives the guest all of the memory it was promised, and the host its overhead on top', () => {
+    const knobs = hostKnobs({ ...limits, memoryBytes: 64 * MIB - 1 })
+    expect(knobs.guestMemoryBytes).to.equal(64 * MIB)
+    expect(knobs.memoryFileSystemBytes).to.be.greaterThan(knobs.guestMemoryBytes)
+    expect(knobs.memoryMaxBytes).to.be.greaterThan(knobs.guestMemoryBytes)
+  })
+
+  it('grants memory for each process that may be', () => {
+    const few = hostKnobs({ ...limits, processesMax: 10 })
+    const many = hostKnobs({ ...limits, processesMax: 1000 })
+    expect(many.memoryMaxBytes).to.be.greaterThan(few.memoryMaxBytes)
+    expect(many.hostProcessesMax - few.hostProcessesMax).to.equal(990)
+  })
+})

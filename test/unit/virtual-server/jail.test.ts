@@ -1,0 +1,119 @@
+import { expect } from 'chai'
+import {
+  jailCommand,
+  launchCommand,
+  uidOfSlot,
+  type JailSpec
+} from '../../../soda-host/virtual-server/jail.ts'
+import { umlArguments } from '../../../soda-host/virtual-server/uml-arguments.ts'
+
+const SPEC: JailSpec = {
+  uid: 2_000_007,
+  hostCpu: 3,
+  memoryFileSystemBytes: 80_000_000,
+  diskBytes: 50_000_000,
+  kernelPath: '/state/kernel',
+  initrdPath: '/state/initrd',
+  imagePath: '/state/image',
+  diskPath: '/state/s/disk.ext4',
+  command: umlArguments({ guestMemoryBytes: 64 * 1024 * 1024, processesMax: 9, channelFd: 4 })
+}
+
+/** Values that follow `option`. */
+function after(command: string[], option: string, count = 1): string[][] {
+  return command.flatMap((word, at) => (word === option ? [command.slice(at + 1, at + 1 + count)] : []))
+}
+
+describe('jail command', () => {
+  it('drops to the uid of the slot before anything else', () => {
+    const command = jailCommand(SPEC)
+    expect(command[0]).to.equal('setpriv')
+    expect(command.slice(0, command.indexOf('bwrap'))).to.include.members([
+      '--reuid=2000007',
+      '--regid=2000007',
+      '--clear-groups',
+      '--no-new-privs',
+      '--bounding-set=-all'
+    ])
+  })
+
+  it('keeps the own uid where there is no right to another', () => {
+    const command = jailCommand({ ...SPEC, uid: undefined })
+    expect(command.join(' ')).to.not.match(/reuid|regid|clear-groups/)
+    expect(command).to.include('--no-new-privs')
+  })
+
+  it('lets the guest kernel see four files of the host, one of them writable', () => {
+    const command = jailCommand(SPEC)
+    expect(after(command, '--ro-bind', 2)).to.deep.equal([
+      ['/state/kernel', '/linux'],
+      ['/state/initrd', '/initrd'],
+      ['/state/image', '/image']
+    ])
+    expect(after(command, '--bind', 2)).to.deep.equal([['/state/s/disk.ext4', '/disk']])
+    expect(command).to.not.include.members(['--dev'])
+    expect(after(command, '--remount-ro')).to.deep.equal([['/']])
+  })
+
+  it('bounds all that can be written', () => {
+    const command = jailCommand(SPEC)
+    expect(after(command, '--size', 3)[0]).to.deep.equal(['80000000', '--tmpfs', '/dev/shm'])
+    expect(after(command, '--tmpfs')).to.have.length(after(command, '--size').length)
+    expect(command).to.include('--fsize=80000000')
+    expect(jailCommand({ ...SPEC, diskBytes: 90_000_000 })).to.include('--fsize=90000000')
+  })
+
+  it('shares no namespace, the network least of all', () => {
+    const command = jailCommand(SPEC)
+    expect(command).to.include.members([
+      '--unshare-all',
+      '--unshare-user',
+      '--disable-userns',
+      '--new-session'
+    ])
+    expect(command).to.not.include('--share-net')
+    expect(command).to.not.include('--die-with-parent')
+  })
+
+  it('keeps to one CPU', () => {
+    expect(after(jailCommand(SPEC), '--cpu-list')).to.deep.equal([['3']])
+  })
+
+  it('gives every slot a uid of its own and refuses what is no slot', () => {
+    expect(uidOfSlot(0)).to.equal(2_000_000)
+    expect(uidOfSlot(1)).to.equal(2_000_001)
+    for (const slot of [-1, 0.5, Number.NaN, 100_000, Number.POSITIVE_INFINITY])
+      expect(() => uidOfSlot(slot)).to.throw(TypeError)
+  })
+
+  it('hands paths to the shell as words, never as text', () => {
+    const path = '/state/$(reboot) "; x'
+    const command = launchCommand({
+      joinFiles: [`${path}/cgroup.procs`],
+      consolePipe: path,
+      consoleLog: path,
+      consolePid: path,
+      jail: ['true']
+    })
+    expect(command[2]).to.not.include('reboot')
+    expect(command.slice(4)).to.deep.equal([path, path, path, `${path}/cgroup.procs`, '--', 'true'])
+  })
+})
+
+describe('command line of the guest kernel', () => {
+  it('asks for ptrace mode, read-only image and a console without input', () => {
+    expect(SPEC.command).to.include.members([
+      'mem=64M',
+      'seccomp=off',
+      'ubd0rc=/image',
+      'ubd1=/disk',
+      'con0=null,fd:1'
+    ])
+  })
+
+  it('never rounds memory up beyond its limit', () => {
+    expect(
+      umlArguments({ guestMemoryBytes: 64 * 1024 * 1024 + 1, processesMax: 1, channelFd: 4 })
+    ).to.include('mem=64M')
+  })
+})
