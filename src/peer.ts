@@ -71,7 +71,7 @@ export async function createPeer(init: PeerInit): Promise<Peer> {
         kBucketSize: DHT_BUCKET_SIZE,
         alpha: DHT_PARALLEL_QUERIES,
         disjointPaths: DHT_DISJOINT_PATHS,
-        validators: { ishare: offerValidator },
+        validators: { ishare: offerValidator() },
         selectors: { ishare: offerSelector }
       }),
       ishare: ishare({ ...init.ishare, identity: init.identity })

@@ -14,10 +14,11 @@ import {
   type Stream
 } from '@libp2p/interface'
 import type { AddressManager, ConnectionManager, Registrar } from '@libp2p/interface-internal'
-import type { KadDHT } from '@libp2p/kad-dht'
+import type { KadDHT, SingleKadDHT } from '@libp2p/kad-dht'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { discoverer, type DiscoverOptions, type Discovery } from '../idiscover/index.ts'
 import {
   dhtAnnouncer,
@@ -127,8 +128,17 @@ class IShareService implements IShare, Startable {
     return this.#runs
   }
 
-  discover(options: DiscoverOptions): AsyncIterable<Discovery> {
-    return this.#discoverer.discover(options)
+  async *discover(options: DiscoverOptions): AsyncIterable<Discovery> {
+    if (options.dht === true) await this.#dhtKnowsSomebody(options.signal)
+    yield* this.#discoverer.discover(options)
+  }
+
+  /** A node that has just started would ask nobody and find nothing; with nobody to ask it goes on alone. */
+  async #dhtKnowsSomebody(signal?: AbortSignal): Promise<void> {
+    const dht = this.#components.dht as SingleKadDHT
+    const giveUpAtMs = performance.now() + DHT_START_MS
+    while (dht.routingTable.size === 0 && performance.now() < giveUpAtMs)
+      await delay(DHT_LOOK_MS, undefined, signal === undefined ? {} : { signal })
   }
 
   async start(): Promise<void> {
@@ -173,6 +183,10 @@ class IShareService implements IShare, Startable {
     return connection
   }
 }
+
+/** How long a look into the DHT waits for a first peer, and how often it looks. */
+const DHT_START_MS = 10_000
+const DHT_LOOK_MS = 20
 
 /** Code of `/p2p/` in the multicodec table. */
 const P2P = 421

@@ -28,7 +28,7 @@ export class Progress {
     this.#quiet = quiet
   }
 
-  event(event: Exclude<RunEvent, { type: 'stdout' | 'stderr' }>): void {
+  event(event: Exclude<RunEvent, { data: Uint8Array }>): void {
     if (this.#quiet) return
     switch (event.type) {
       case 'state':

@@ -60,7 +60,7 @@ async function deliver(
   keys: Keys
 ): Promise<void> {
   for await (const event of events) {
-    if (event.type === 'stdout' || event.type === 'stderr') {
+    if (isOutput(event)) {
       if (options.json) {
         printJson({ type: event.type, data: Buffer.from(event.data).toString('base64') })
         continue
@@ -72,6 +72,12 @@ async function deliver(
     else if (options.json) printJson(jsonOf(event))
     else progress.event(event)
   }
+}
+
+type OutputEvent = Extract<RunEvent, { data: Uint8Array }>
+
+function isOutput(event: RunEvent): event is OutputEvent {
+  return event.type === 'stdout' || event.type === 'stderr'
 }
 
 function jsonOf(event: RunEvent): unknown {

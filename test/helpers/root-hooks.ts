@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
+import { RUN_PREFIX } from './temporary.ts'
 
 /**
  * Fails the run when a test leaves something behind: a child process, a temporary directory, a mount, a
@@ -7,13 +8,13 @@ import { tmpdir } from 'node:os'
  */
 function leftovers(): string[] {
   const found: string[] = []
-  for (const name of readdirSync(tmpdir())) if (name.startsWith('ishare-test-')) found.push(`directory ${name}`)
+  for (const name of readdirSync(tmpdir())) if (name.startsWith(RUN_PREFIX)) found.push(`directory ${name}`)
   for (const line of readFileSync('/proc/self/mounts', 'utf8').split('\n'))
-    if (line.includes('ishare-test-')) found.push(`mount ${line}`)
+    if (line.includes(RUN_PREFIX)) found.push(`mount ${line}`)
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     const parent = parentOf(pid)
     if (parent === process.pid) found.push(`child process ${pid}: ${commandOf(pid)}`)
-    else if (commandOf(pid).includes('ishare-test-')) found.push(`process ${pid}: ${commandOf(pid)}`)
+    else if (commandOf(pid).includes(RUN_PREFIX)) found.push(`process ${pid}: ${commandOf(pid)}`)
   }
   return found
 }
@@ -29,7 +30,10 @@ function parentOf(pid: string): number | undefined {
 
 function commandOf(pid: string): string {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim() || readlinkSync(`/proc/${pid}/exe`)
+    return (
+      readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim() ||
+      readlinkSync(`/proc/${pid}/exe`)
+    )
   } catch {
     return ''
   }

@@ -22,11 +22,12 @@ async function buildAll(flags: { json?: boolean }): Promise<void> {
   process.once('SIGINT', onInterrupt)
   try {
     await ensurePackages({ signal: stop.signal })
-    const { kernel, initrd, images } = await ensureArtifacts({
+    const { artifacts } = await ensureArtifacts({
       cacheDir,
-      onProgress: progressLine(),
+      progress: progressLine(),
       signal: stop.signal
     })
+    const { kernel, initrd, images } = artifacts
     printFacts(
       {
         kernel: `${kernel.digest} ${kernel.path}`,

@@ -1,13 +1,12 @@
 import { readFile } from 'node:fs/promises'
 import { Command } from 'commander'
-import { z } from 'zod'
 import { hostClient } from '../../../soda-host/client/index.ts'
 import { readConfig, type Config } from '../../config/index.ts'
-import { ConfigError, RulesError } from '../../errors.ts'
+import { ConfigError } from '../../errors.ts'
 import { loadOrCreateIdentity } from '../../identity/index.ts'
 import { createPeer } from '../../peer.ts'
 import type { ProviderInit } from '../../plugin.ts'
-import { accessRules, type AccessRules } from '../../rules/index.ts'
+import { defaultRules, parseRules, type AccessRules } from '../../rules/index.ts'
 import { collect, jsonOption, networkOptions, sliceWords } from '../options.ts'
 import { note, printFacts } from '../output.ts'
 import { becomeUnprivileged } from '../privileges.ts'
@@ -31,7 +30,7 @@ export function provideCommand(): Command {
     .option('--listen <multiaddr>', 'where to listen; may be repeated', collect)
     .option(
       '--rules-file <file>',
-      'access rules as JSON; without it, one run per peer of at most half the slice'
+      'access rules as JSON; without it anyone may have the slice, without a network'
     )
     .option('--terms-file <file>', 'what users agree to, as text')
     .option('--labels <label...>', 'labels by which others may look for it')
@@ -91,7 +90,7 @@ interface Policy {
 /** Read while the files of whoever typed the command can still be read. */
 async function readPolicy({ rulesFile, termsFile }: Config): Promise<Policy> {
   return {
-    rules: rulesFile === undefined ? undefined : parseRules(rulesFile, await readText(rulesFile)),
+    rules: rulesFile === undefined ? undefined : parseRules(await readText(rulesFile)),
     terms: termsFile === undefined ? DEFAULT_TERMS : await readText(termsFile)
   }
 }
@@ -101,18 +100,6 @@ async function readText(path: string): Promise<string> {
     return await readFile(path, 'utf8')
   } catch (error) {
     throw new ConfigError('ERR_CONFIG_FORMAT', `${path}: cannot be read`, { cause: error })
-  }
-}
-
-function parseRules(path: string, text: string): AccessRules {
-  try {
-    return accessRules.parse(JSON.parse(text))
-  } catch (error) {
-    const reasons =
-      error instanceof z.ZodError
-        ? error.issues.map((issue) => `${issue.path.join('.') || 'the file'}: ${issue.message}`)
-        : [(error as Error).message]
-    throw new RulesError('ERR_RULES_FORMAT', `${path}: not access rules`, reasons, { cause: error })
   }
 }
 
@@ -135,23 +122,4 @@ function describe({ architecture, total, images }: Capacity, { rules, terms }: P
     terms: { text: terms },
     factories: []
   }
-}
-
-/** Safe for who has not thought about rules yet: no network, half of the slice, one run a peer. */
-function defaultRules({ cpu, memoryBytes, diskBytes }: Capacity['total']): AccessRules {
-  return accessRules.parse({
-    who: { kind: 'anyone' },
-    perRun: {
-      cpu: Math.max(0.05, Math.min(64, cpu / 2)),
-      memoryBytes: Math.max(32 * 2 ** 20, Math.floor(memoryBytes / 2)),
-      diskBytes: Math.max(16 * 2 ** 20, Math.floor(diskBytes / 2)),
-      processesMax: 256,
-      outboundBitsPerSecond: 0,
-      outputBytesMax: 2 ** 30,
-      durationSeconds: 86_400
-    },
-    egress: { kind: 'none' },
-    concurrentRunsPerPeer: 1,
-    mayFreeze: true
-  })
 }

@@ -1,0 +1,68 @@
+import { join } from 'node:path'
+import { expect } from 'chai'
+import { execa } from 'execa'
+import { temporaryDirectory } from '../../helpers/temporary.ts'
+
+const ISHARE = join(import.meta.dirname, '../../../src/cli/ishare')
+
+function ishare(...args: string[]) {
+  return execa(ISHARE, args, { reject: false, stdin: 'ignore', timeout: 60_000 })
+}
+
+describe('the command line', function () {
+  this.timeout(60_000)
+
+  it('explains itself, and each command, with status 0', async () => {
+    for (const args of [['--help'], ['run', '--help'], ['host', 'start', '--help']]) {
+      const { exitCode, stdout } = await ishare(...args)
+      expect(exitCode).to.equal(0)
+      expect(stdout).to.include('Usage: ishare')
+    }
+  })
+
+  it('answers wrong usage with status 64 and says what is wrong', async () => {
+    for (const args of [
+      ['no-such-command'],
+      ['run'],
+      ['discover', '--cpu', 'x'],
+      ['host', 'start', '--slice', 'x']
+    ]) {
+      const { exitCode, stderr } = await ishare(...args)
+      expect(exitCode, args.join(' ')).to.equal(64)
+      expect(stderr).to.include('error:')
+    }
+  })
+
+  it('keeps one identity per state directory', async () => {
+    await using directory = await temporaryDirectory()
+    const first = await ishare('id', '--json', '--state-dir', directory.path)
+    const second = await ishare('id', '--json', '--state-dir', directory.path)
+    expect(first.stdout).to.match(/^\{"peer":"12D3KooW\w{44}"\}$/)
+    expect(second.stdout).to.equal(first.stdout)
+  })
+
+  it('says how to start a SODA host where none answers', async () => {
+    await using directory = await temporaryDirectory()
+    const { exitCode, stderr } = await ishare(
+      'host',
+      'info',
+      '--socket-path',
+      join(directory.path, 'none.sock')
+    )
+    expect(exitCode).to.equal(69)
+    expect(stderr).to.include('ERR_HOST_UNREACHABLE').and.include('ishare host start')
+  })
+
+  it('says where to look when it was not told', async () => {
+    await using directory = await temporaryDirectory()
+    const { exitCode, stderr } = await ishare('run', '--accept', '--state-dir', directory.path, '--', 'true')
+    expect(exitCode).to.equal(125)
+    expect(stderr).to.include('ERR_OFFER_NOT_FOUND').and.include('--bootstrap')
+  })
+
+  it('tells facts of the machine as JSON lines', async () => {
+    const { stdout } = await ishare('doctor', '--json')
+    const names = stdout.split('\n').map((line) => (JSON.parse(line) as { name: string }).name)
+    expect(names).to.include.members(['privileges', 'cgroups', 'ptrace', 'user-namespaces', 'disk'])
+  })
+})
