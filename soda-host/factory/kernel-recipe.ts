@@ -1,0 +1,65 @@
+/** What a kernel is made of besides its source package, and the digest by which it is found again. */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { inputsSha256 } from './cache.ts'
+import type { KernelSource } from './kernel-source.ts'
+import { KERNEL_MAKE_SETTINGS } from './pins.ts'
+import { filesSha256, sourceFiles } from './source-tree.ts'
+
+const FACTORY_DIR = import.meta.dirname
+
+/** Of kernort, what runs in user space only stays out of the kernel and out of its digest. */
+const KERNORT_PATTERNS = ['**/*.c', '**/*.h', '**/*.S', '**/Kconfig', '**/Makefile', '**/Kbuild']
+const KERNORT_EXCLUDED = ['harness/', 'env/user/', 'rules/']
+
+export interface KernelRecipe {
+  config: string
+  patchesDir: string
+  /** Relative to `patchesDir`, in the order in which they are applied. */
+  patchFiles: string[]
+  kernortDir: string
+  /** Relative to `kernortDir`. */
+  kernortFiles: string[]
+}
+
+export interface RecipeLocations {
+  configPath: string
+  patchesDir: string
+  kernortDir: string
+}
+
+const REPOSITORY_LOCATIONS: RecipeLocations = {
+  configPath: join(FACTORY_DIR, 'kernel.config'),
+  patchesDir: join(FACTORY_DIR, 'patches'),
+  kernortDir: join(FACTORY_DIR, '../kernort')
+}
+
+/** Read the recipe that this repository holds, or one that lies elsewhere. */
+export async function readKernelRecipe(
+  locations: RecipeLocations = REPOSITORY_LOCATIONS
+): Promise<KernelRecipe> {
+  const { configPath, patchesDir, kernortDir } = locations
+  return {
+    config: await readFile(configPath, 'utf8'),
+    patchesDir,
+    patchFiles: await sourceFiles(patchesDir, ['*.patch']),
+    kernortDir,
+    kernortFiles: await sourceFiles(kernortDir, KERNORT_PATTERNS, KERNORT_EXCLUDED)
+  }
+}
+
+/** Digest, in hex, of all that decides over the bytes of a kernel. */
+export async function kernelInputsSha256(
+  source: KernelSource,
+  recipe: KernelRecipe,
+  toolchain: Record<string, string>
+): Promise<string> {
+  return inputsSha256({
+    source: source.sha256,
+    config: recipe.config,
+    patches: await filesSha256(recipe.patchesDir, recipe.patchFiles),
+    kernort: await filesSha256(recipe.kernortDir, recipe.kernortFiles),
+    settings: JSON.stringify(KERNEL_MAKE_SETTINGS),
+    ...toolchain
+  })
+}
