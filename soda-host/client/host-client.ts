@@ -1,0 +1,263 @@
+import { HostError } from '../../src/errors.ts'
+import { MINUTE_MS, SECOND_MS } from '../../src/constants.ts'
+import * as api from '../daemon/api.ts'
+import type { Capacity, HostEvent, Image, Server, ServerSpec } from '../daemon/api.ts'
+import { STDIN_BYTES_MAX } from '../daemon/limits.ts'
+import { LostConnection, readJson, Transport, type Request } from './transport.ts'
+
+export interface HostClientInit {
+  socketPath: string
+  /** For an answer to begin, in milliseconds. @default 60 s */
+  timeoutMs?: number
+  /** How long a daemon that was there may be away before calls fail. @default 60 s */
+  reconnectMs?: number
+}
+
+/**
+ * A SODA host's daemon, as `RunHost` in iRun wants it. A restart of the daemon is not noticed, other than by the
+ * time it takes: calls are repeated, streams go on where they stood.
+ *
+ * Every call throws what the daemon answers (a HostError with its code), ERR_HOST_UNREACHABLE when there is none,
+ * ERR_HOST_RESPONSE when it makes no sense, and the signal's reason when that aborts.
+ */
+export interface HostClient extends AsyncDisposable {
+  capacity(signal?: AbortSignal): Promise<Capacity>
+  images(signal?: AbortSignal): Promise<Image[]>
+  create(spec: ServerSpec, signal?: AbortSignal): Promise<Server>
+  putFiles(id: string, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>
+  start(id: string, signal?: AbortSignal): Promise<Server>
+  inspect(id: string, signal?: AbortSignal): Promise<Server>
+  list(signal?: AbortSignal): Promise<Server[]>
+  output(
+    id: string,
+    options: { offset: number; follow: boolean; signal?: AbortSignal }
+  ): AsyncIterable<Uint8Array>
+  stdin(
+    id: string,
+    offset: number,
+    data: Uint8Array,
+    options?: { end?: boolean; signal?: AbortSignal }
+  ): Promise<number>
+  signal(id: string, signalNumber: number, signal?: AbortSignal): Promise<void>
+  resize(id: string, size: { columns: number; rows: number }, signal?: AbortSignal): Promise<void>
+  wait(id: string, signal?: AbortSignal): Promise<Server>
+  stop(id: string, options?: { graceMs?: number; signal?: AbortSignal }): Promise<void>
+  files(id: string, signal?: AbortSignal): AsyncIterable<Uint8Array>
+  destroy(id: string, signal?: AbortSignal): Promise<void>
+  /** Events numbered above `after`; with `follow` without end. */
+  events(options?: { after?: number; follow?: boolean; signal?: AbortSignal }): AsyncIterable<HostEvent>
+  close(): Promise<void>
+}
+
+/** Longer than the daemon holds a waiting request. */
+const LONG_POLL_MS = 2 * MINUTE_MS
+
+/** Nothing is connected before the first call. */
+export function hostClient({
+  socketPath,
+  timeoutMs = MINUTE_MS,
+  reconnectMs = 60 * SECOND_MS
+}: HostClientInit): HostClient {
+  return new SocketClient(new Transport({ socketPath, timeoutMs, reconnectMs }))
+}
+
+class SocketClient implements HostClient {
+  readonly #transport: Transport
+
+  constructor(transport: Transport) {
+    this.#transport = transport
+  }
+
+  capacity(signal?: AbortSignal): Promise<Capacity> {
+    return this.#ask({ method: 'GET', path: '/v1/capacity', signal }, api.capacity)
+  }
+
+  images(signal?: AbortSignal): Promise<Image[]> {
+    return this.#ask({ method: 'GET', path: '/v1/images', signal }, api.imageList)
+  }
+
+  create(spec: ServerSpec, signal?: AbortSignal): Promise<Server> {
+    return this.#ask({ method: 'POST', path: '/v1/servers', json: spec, signal }, api.server)
+  }
+
+  list(signal?: AbortSignal): Promise<Server[]> {
+    return this.#ask({ method: 'GET', path: '/v1/servers', signal }, api.serverList)
+  }
+
+  inspect(id: string, signal?: AbortSignal): Promise<Server> {
+    return this.#ask({ method: 'GET', path: pathOf(id), signal }, api.server)
+  }
+
+  start(id: string, signal?: AbortSignal): Promise<Server> {
+    return this.#ask({ method: 'POST', path: pathOf(id, 'start'), signal }, api.server)
+  }
+
+  /** The tar can be read once only: when the daemon goes while it is sent, the caller sends it again. */
+  async putFiles(id: string, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void> {
+    // Waits for a daemon that is being restarted, before anything of the tar is used up.
+    await this.inspect(id, signal)
+    const body = await this.#transport.send({ method: 'PUT', path: pathOf(id, 'files'), bytes: tar, signal })
+    await body.dump()
+  }
+
+  async stop(
+    id: string,
+    { graceMs, signal }: { graceMs?: number; signal?: AbortSignal } = {}
+  ): Promise<void> {
+    const json = graceMs === undefined ? {} : { graceMs }
+    await this.#tell({ method: 'POST', path: pathOf(id, 'stop'), json, signal })
+  }
+
+  /** Not repeated once it may have arrived: two interrupts are not one. */
+  async signal(id: string, signalNumber: number, signal?: AbortSignal): Promise<void> {
+    await this.#tell(
+      { method: 'POST', path: pathOf(id, 'signal'), json: { signal: signalNumber }, signal },
+      false
+    )
+  }
+
+  async resize(id: string, size: { columns: number; rows: number }, signal?: AbortSignal): Promise<void> {
+    await this.#tell({ method: 'POST', path: pathOf(id, 'resize'), json: size, signal })
+  }
+
+  async destroy(id: string, signal?: AbortSignal): Promise<void> {
+    await this.#tell({ method: 'DELETE', path: pathOf(id), timeoutMs: LONG_POLL_MS, signal })
+  }
+
+  async wait(id: string, signal?: AbortSignal): Promise<Server> {
+    for (;;) {
+      const request: Request = { method: 'GET', path: pathOf(id, 'wait'), timeoutMs: LONG_POLL_MS, signal }
+      const server = await this.#ask(request, api.server)
+      if (server.state === 'exited' || server.state === 'failed') return server
+    }
+  }
+
+  async stdin(
+    id: string,
+    offset: number,
+    data: Uint8Array,
+    { end = false, signal }: { end?: boolean; signal?: AbortSignal } = {}
+  ): Promise<number> {
+    const target = offset + data.length
+    let stands = { offset, ended: false }
+    do {
+      const from = stands.offset - offset
+      const piece = data.subarray(from, from + STDIN_BYTES_MAX)
+      const isLast = end && stands.offset + piece.length === target
+      stands = await this.#stdinPiece(id, stands.offset, piece, isLast, signal)
+      if (stands.offset < offset || stands.offset > target)
+        throw new HostError(
+          'ERR_SERVER_STATE',
+          `standard input of ${id} stands at ${stands.offset}: who else sends?`
+        )
+    } while (stands.offset < target || (end && !stands.ended))
+    return stands.offset
+  }
+
+  async #stdinPiece(
+    id: string,
+    offset: number,
+    bytes: Uint8Array,
+    end: boolean,
+    signal: AbortSignal | undefined
+  ): Promise<{ offset: number; ended: boolean }> {
+    const path = pathOf(id, 'stdin')
+    const query = { offset, end }
+    try {
+      const request: Request = { method: 'POST', path, query, bytes, timeoutMs: LONG_POLL_MS, signal }
+      return await readJson(await this.#transport.send(request), api.stdinAnswer)
+    } catch (error) {
+      if (!(this.#transport.asLost(error) instanceof LostConnection)) throw error
+      // Whether it was taken is for the next daemon to say.
+      const { stdin } = await this.inspect(id, signal)
+      return { offset: stdin.takenBytes, ended: stdin.ended }
+    }
+  }
+
+  output(
+    id: string,
+    { offset, follow, signal }: { offset: number; follow: boolean; signal?: AbortSignal }
+  ): AsyncGenerator<Uint8Array> {
+    return this.#resume(
+      (at) => ({ method: 'GET', path: pathOf(id, 'output'), query: { offset: offset + at, follow } }),
+      signal
+    )
+  }
+
+  files(id: string, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+    return this.#resume((offset) => ({ method: 'GET', path: pathOf(id, 'files'), query: { offset } }), signal)
+  }
+
+  async *events({
+    after = 0,
+    follow = false,
+    signal
+  }: { after?: number; follow?: boolean; signal?: AbortSignal } = {}): AsyncGenerator<HostEvent> {
+    let last = after
+    let rest = ''
+    const again = (): Request => {
+      rest = ''
+      return { method: 'GET', path: '/v1/events', query: { after: last, follow } }
+    }
+    for await (const chunk of this.#resume(again, signal)) {
+      const lines = (rest + Buffer.from(chunk).toString('latin1')).split('\n')
+      rest = lines.pop() ?? ''
+      for (const line of lines) {
+        const event = api.hostEvent.parse(JSON.parse(line))
+        last = event.sequence
+        yield event
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#transport.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #ask<T extends Parameters<typeof readJson>[1]>(
+    request: Request,
+    schema: T
+  ): ReturnType<typeof readJson<T>> {
+    return this.#transport.persist(async () => readJson(await this.#transport.send(request), schema), {
+      signal: request.signal
+    })
+  }
+
+  async #tell(request: Request, isRepeatable = true): Promise<void> {
+    const { signal } = request
+    await this.#transport.persist(async () => (await this.#transport.send(request)).dump(), {
+      signal,
+      isRepeatable
+    })
+  }
+
+  /** A stream that is taken up again after a break; `request` is told how many bytes came before. */
+  async *#resume(
+    request: (at: number) => Request,
+    signal: AbortSignal | undefined
+  ): AsyncGenerator<Uint8Array> {
+    const patience = this.#transport.patience()
+    for (let at = 0; ;) {
+      try {
+        for await (const chunk of await this.#transport.send({ ...request(at), signal })) {
+          patience.renew()
+          at += (chunk as Uint8Array).length
+          yield chunk as Uint8Array
+        }
+        return
+      } catch (error) {
+        signal?.throwIfAborted()
+        await patience.after(this.#transport.asLost(error), signal)
+      }
+    }
+  }
+}
+
+function pathOf(id: string, what?: string): string {
+  const server = `/v1/servers/${encodeURIComponent(id)}`
+  return what === undefined ? server : `${server}/${what}`
+}

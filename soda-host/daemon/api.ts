@@ -1,0 +1,142 @@
+/**
+ * What goes over the daemon's socket, as schemas: the only place where its shapes are written. The OpenAPI
+ * document, the checks at the border and the client's types all come from here.
+ *
+ * The shapes are those of `RunHost` in iRun, which knows this API by its own words; a compliance test holds the
+ * two together.
+ */
+import { z } from 'zod'
+import { ARGUMENTS_MAX, ENVIRONMENT_MAX } from './limits.ts'
+
+const bytes = z
+  .int()
+  .min(0)
+  .max(2 ** 50)
+const timeMs = z.int().min(0).max(253_402_300_799_999)
+// The guest's interface is C: a NUL would end the text there and nowhere else.
+const withoutNul = z.string().regex(/^[^\0]*$/, 'must not hold a NUL')
+
+/** 16..64 characters: it names a directory, a cgroup, and a part of a socket's path. */
+export const serverId = z.string().regex(/^[a-z0-9][a-z0-9-]{15,63}$/)
+export const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
+const imageName = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/)
+
+export const limits = z.strictObject({
+  cpu: z.number().min(0.05).max(64),
+  memoryBytes: bytes.min(32 * 2 ** 20),
+  diskBytes: bytes.min(16 * 2 ** 20),
+  processesMax: z.int().min(8).max(65_536),
+  outputBytesMax: bytes
+})
+
+export const terminalSize = z.strictObject({
+  columns: z.int().min(1).max(10_000),
+  rows: z.int().min(1).max(10_000)
+})
+
+export const program = z.strictObject({
+  argv: z.array(withoutNul.max(131_071)).min(1).max(ARGUMENTS_MAX),
+  env: z
+    .record(z.string().regex(/^[^=\0]{1,256}$/), withoutNul.max(131_071))
+    .refine((env) => Object.keys(env).length <= ENVIRONMENT_MAX, `at most ${ENVIRONMENT_MAX} variables`),
+  terminal: terminalSize.exactOptional()
+})
+
+export const serverSpec = z
+  .strictObject({
+    id: serverId,
+    owner: z.string().max(256),
+    limits,
+    image: z.union([digest, imageName]),
+    program,
+    expiresAtMs: timeMs,
+    keepUntilMs: timeMs
+  })
+  .refine(({ expiresAtMs, keepUntilMs }) => keepUntilMs >= expiresAtMs, 'keepUntilMs is before expiresAtMs')
+
+export const serverState = z.enum(['created', 'booting', 'running', 'collecting', 'exited', 'failed'])
+
+export const programExit = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('status'), status: z.int().min(0).max(255) }),
+  z.strictObject({ kind: z.literal('signal'), signal: z.int().min(1).max(64) })
+])
+
+export const reason = z.strictObject({ code: z.string(), message: z.string() })
+
+export const usage = z.strictObject({ cpuSeconds: z.number().min(0), memoryPeakBytes: z.number().min(0) })
+
+export const server = z.strictObject({
+  id: serverId,
+  owner: z.string(),
+  state: serverState,
+  limits,
+  image: z.string(),
+  program,
+  createdAtMs: timeMs,
+  startedAtMs: timeMs.exactOptional(),
+  endedAtMs: timeMs.exactOptional(),
+  expiresAtMs: timeMs,
+  keepUntilMs: timeMs,
+  exit: programExit.exactOptional(),
+  reason: reason.exactOptional(),
+  output: z.strictObject({ bytes: z.int().min(0), discardedBytes: z.int().min(0) }),
+  stdin: z.strictObject({ takenBytes: z.int().min(0), ended: z.boolean() }),
+  files: z.strictObject({ bytes: z.int().min(0) }).exactOptional(),
+  usage
+})
+
+const amounts = z.strictObject({
+  cpu: z.number().min(0),
+  memoryBytes: z.number().min(0),
+  diskBytes: z.number().min(0),
+  servers: z.int().min(0)
+})
+
+export const image = z.strictObject({ name: imageName, digest, sizeBytes: z.int().min(0) })
+
+export const capacity = z.strictObject({
+  architecture: z.literal('x86_64'),
+  total: amounts,
+  used: amounts,
+  images: z.array(image)
+})
+
+export const eventKind = z.enum(['created', 'booting', 'running', 'exited', 'failed', 'destroyed'])
+
+export const hostEvent = z.strictObject({
+  sequence: z.int().min(1),
+  atMs: timeMs,
+  id: serverId,
+  kind: eventKind
+})
+
+export const errorBody = z.strictObject({ code: z.string(), message: z.string(), requestId: z.string() })
+
+export const signalRequest = z.strictObject({ signal: z.int().min(1).max(64) })
+export const stopRequest = z.strictObject({ graceMs: z.int().min(0).max(3_600_000).exactOptional() })
+/** Up to where input was taken, and whether the program knows that there is no more. */
+export const stdinAnswer = z.strictObject({ offset: z.int().min(0), ended: z.boolean() })
+export const serverList = z.array(server)
+export const imageList = z.array(image)
+
+/** A whole number in a query. */
+const whole = z
+  .string()
+  .regex(/^\d{1,15}$/, 'must be a whole number')
+  .transform(Number)
+const flag = z.enum(['true', 'false']).transform((text) => text === 'true')
+
+export const filesQuery = z.strictObject({ offset: whole.default(0) })
+export const outputQuery = z.strictObject({ offset: whole.default(0), follow: flag.default(false) })
+export const stdinQuery = z.strictObject({ offset: whole, end: flag.default(false) })
+export const eventsQuery = z.strictObject({ after: whole.default(0), follow: flag.default(false) })
+
+export type ServerSpec = z.infer<typeof serverSpec>
+export type ServerState = z.infer<typeof serverState>
+export type Server = z.infer<typeof server>
+export type Capacity = z.infer<typeof capacity>
+export type Image = z.infer<typeof image>
+export type EventKind = z.infer<typeof eventKind>
+export type HostEvent = z.infer<typeof hostEvent>
+export type StdinAnswer = z.infer<typeof stdinAnswer>
+export type Reason = z.infer<typeof reason>

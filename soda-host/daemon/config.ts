@@ -1,0 +1,23 @@
+import type { Slice } from '../resources/admission.ts'
+import { DAEMON_TIMING, type DaemonTiming } from './limits.ts'
+
+/** What the owner says about the machine. */
+export interface DaemonConfig {
+  /** Everything the daemon keeps; made if absent. One daemon at a time. */
+  stateDir: string
+  /** The Unix socket. Its directory is made (0750) if absent. */
+  socketPath: string
+  /** Group that may connect: the one of the peer's user. Without it only the daemon's own user may. */
+  socketGroup?: number
+  /** What of the machine is given away. */
+  slice: Slice
+  /** `artifacts.json`, as the factory writes it. */
+  artifactsPath: string
+  /** Host CPUs that servers are put on. @default those that the daemon may run on */
+  cpus?: readonly number[]
+  timing?: Partial<DaemonTiming>
+}
+
+export function timingOf(config: Pick<DaemonConfig, 'timing'>): DaemonTiming {
+  return { ...DAEMON_TIMING, ...config.timing }
+}

@@ -1,0 +1,75 @@
+/** Puts the daemon together. */
+import { once } from 'node:events'
+import pino from 'pino'
+import { readArtifacts } from '../factory/index.ts'
+import { allowedCpus } from '../resources/cpu-balancer.ts'
+import type { ServerLauncher } from '../virtual-server/types.ts'
+import { installArtifacts } from './artifacts.ts'
+import { timingOf, type DaemonConfig } from './config.ts'
+import { Host } from './host.ts'
+import { httpServer } from './http-server.ts'
+import type { DaemonLog } from './log.ts'
+import { isEnded } from './server-record.ts'
+import { listen } from './socket.ts'
+import { StateDirectory } from './state-directory.ts'
+import { StateTable } from './state-table.ts'
+
+export interface DaemonComponents {
+  /** @default the one that starts User-Mode Linux guests */
+  launcher?: ServerLauncher
+  /** @default JSON lines on standard error */
+  log?: DaemonLog
+}
+
+/** A daemon that answers on its socket. */
+export interface Daemon extends AsyncDisposable {
+  readonly socketPath: string
+  /** Stop answering and let go of the servers: they run on, and the next daemon finds them. */
+  stop(): Promise<void>
+}
+
+/**
+ * Start a SODA host on this machine: takes up what an earlier daemon left, then listens.
+ *
+ * @throws ERR_HOST_STATE when another daemon has the state directory or the socket, ERR_IMAGE_FORMAT when an
+ * artifact is missing or not what its digest says
+ */
+export async function startDaemon(config: DaemonConfig, components: DaemonComponents = {}): Promise<Daemon> {
+  const log = components.log ?? pino({ name: 'soda-host' }, pino.destination(2))
+  await using undo = new AsyncDisposableStack()
+  const directory = await StateDirectory.open(config.stateDir)
+  const table = undo.use(new StateTable(directory.database))
+  const artifacts = await installArtifacts({
+    artifacts: await readArtifacts(config.artifactsPath),
+    directory: directory.artifacts,
+    inUse: table.all().flatMap((record) => (isEnded(record) ? [] : [record.imageDigest])),
+    onProgress: (message) => log.info({}, message)
+  })
+  const host = new Host(
+    { slice: config.slice, cpus: config.cpus ?? allowedCpus(), timing: timingOf(config) },
+    {
+      table,
+      directory,
+      launcher: components.launcher ?? (await import('../virtual-server/launcher.ts')).umlLauncher(),
+      artifacts,
+      log
+    }
+  )
+  undo.defer(() => host.close())
+  await host.open()
+  const server = httpServer(timingOf(config), { host, log })
+  await listen(server, {
+    path: config.socketPath,
+    ...(config.socketGroup !== undefined && { group: config.socketGroup })
+  })
+  undo.defer(async () => {
+    const closed = once(server, 'close')
+    server.close()
+    server.closeAllConnections()
+    await closed
+  })
+  log.info({ socketPath: config.socketPath, stateDir: config.stateDir }, 'the host answers')
+  const ending = undo.move()
+  const stop = (): Promise<void> => ending.disposeAsync()
+  return { socketPath: config.socketPath, stop, [Symbol.asyncDispose]: stop }
+}

@@ -1,0 +1,44 @@
+import type { RunningServer } from '../virtual-server/types.ts'
+import type { ServerRecord } from './server-record.ts'
+
+const SIGTERM = 15
+const SIGKILL = 9
+
+/**
+ * Ends a program that is to end before its time: TERM, then KILL, then the whole guest. Each is done once, when
+ * it is due; a daemon that comes later begins again with TERM, which does no harm.
+ */
+export class Escalation {
+  readonly #running: RunningServer
+  readonly #killPatienceMs: number
+  #done: 'nothing' | 'term' | 'kill' | 'guest' = 'nothing'
+
+  constructor(running: RunningServer, killPatienceMs: number) {
+    this.#running = running
+    this.#killPatienceMs = killPatienceMs
+  }
+
+  /**
+   * Do what is due.
+   * @returns when to look again, in milliseconds since the epoch; undefined when only a new `cut` changes anything
+   */
+  async step(cut: ServerRecord['cut']): Promise<number | undefined> {
+    if (cut === undefined) return undefined
+    const guestEndsAtMs = cut.killAtMs + this.#killPatienceMs
+    if (this.#done === 'nothing') {
+      this.#done = 'term'
+      await this.#running.signal(SIGTERM)
+    }
+    if (this.#done === 'term') {
+      if (Date.now() < cut.killAtMs) return cut.killAtMs
+      this.#done = 'kill'
+      await this.#running.signal(SIGKILL)
+    }
+    if (this.#done === 'kill') {
+      if (Date.now() < guestEndsAtMs) return guestEndsAtMs
+      this.#done = 'guest'
+      await this.#running.kill()
+    }
+    return undefined
+  }
+}

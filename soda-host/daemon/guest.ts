@@ -1,0 +1,227 @@
+import { rm } from 'node:fs/promises'
+import type {
+  LaunchSpec,
+  OutputStream,
+  ProgramExit,
+  RunningServer,
+  ServerLauncher,
+  ServerListener
+} from '../virtual-server/types.ts'
+import { HostError } from '../../src/errors.ts'
+import { abortable } from './bell.ts'
+import { sizeOf } from './durable-file.ts'
+import { storedFiles, storeGuestFiles } from './files-tar.ts'
+import type { DaemonTiming } from './limits.ts'
+import { OutputSpool } from './output-spool.ts'
+import type { ServerBook } from './server-book.ts'
+import type { StateDirectory } from './state-directory.ts'
+
+export interface GuestComponents {
+  launcher: ServerLauncher
+  directory: StateDirectory
+  timing: DaemonTiming
+  /** The CPU for a server that boots now. */
+  chooseCpu: () => number
+  /** Host paths of what a server with that image boots from. */
+  bootFiles: (imageDigest: string) => Pick<LaunchSpec, 'kernelPath' | 'initrdPath' | 'imagePath'>
+}
+
+/**
+ * The guest of one server: what is done to it, and where what it says is written. It decides nothing; when to do
+ * what is the keeper's. Whatever it says is hostile, and no wait for it is without an end.
+ */
+export class Guest implements ServerListener {
+  readonly #book: ServerBook
+  readonly #with: GuestComponents
+  readonly #onExit: (exit: ProgramExit) => Promise<void>
+  #spool: OutputSpool | undefined
+  #running: RunningServer | undefined
+  #isStarted = false
+
+  constructor(book: ServerBook, components: GuestComponents, onExit: (exit: ProgramExit) => Promise<void>) {
+    this.#book = book
+    this.#with = components
+    this.#onExit = onExit
+  }
+
+  get running(): RunningServer | undefined {
+    return this.#running
+  }
+
+  /** The same once its program was started; before that nothing may be sent to it. */
+  get started(): RunningServer | undefined {
+    return this.#isStarted ? this.#running : undefined
+  }
+
+  /** Whole frames in the spool; undefined when it is closed and its file says it all. */
+  get spooledBytes(): number | undefined {
+    return this.#spool?.fileBytes
+  }
+
+  async openSpool(): Promise<void> {
+    const { spec, outputSeenBytes, outputTrouble: trouble } = this.#book.record
+    this.#spool = await OutputSpool.open({
+      path: this.#paths.output,
+      bytesMax: spec.limits.outputBytesMax,
+      seenBytes: outputSeenBytes,
+      ...(trouble && { trouble })
+    })
+    this.#countOutput(this.#spool)
+  }
+
+  /** A new guest, ready and with its input files. An earlier one, which never ran its program, is removed. */
+  async boot(signal: AbortSignal): Promise<void> {
+    await this.remove()
+    await this.#with.directory.makeGuest(this.#book.id)
+    signal.throwIfAborted()
+    // Seen by the next choice of a CPU at once; written below.
+    this.#book.set({ hostCpu: this.#with.chooseCpu() })
+    this.#running = await this.#with.launcher.launch(this.#launchSpec(), this)
+    this.#book.commit({ process: this.#running.record })
+    await abortable(this.#running.ready(signal), signal)
+    await this.#stage(
+      this.#running,
+      AbortSignal.any([signal, AbortSignal.timeout(this.#with.timing.stagingMs)])
+    )
+    signal.throwIfAborted()
+  }
+
+  /** The guest of an earlier daemon. @returns false if it is gone */
+  async adopt(signal: AbortSignal): Promise<boolean> {
+    const { process } = this.#book.record
+    if (process === undefined) return false
+    this.#running = await this.#with.launcher.adopt(this.#launchSpec(), process, this)
+    if (this.#running === undefined) return false
+    await abortable(this.#running.ready(signal), signal)
+    return true
+  }
+
+  async run(): Promise<void> {
+    const { spec, stdin } = this.#book.record
+    await this.#running?.run(spec.program)
+    // The daemon that was told may have been killed before the guest was.
+    if (stdin.ended) await this.#running?.stdinEnd(stdin.takenBytes)
+    this.#isStarted = true
+    this.#book.changed.ring()
+  }
+
+  async removeInput(): Promise<void> {
+    await rm(this.#paths.input, { force: true })
+  }
+
+  /** The output directory as a tar on the disk. @throws ERR_CHANNEL_CLOSED when the guest is gone before that */
+  async collect(leave: AbortSignal): Promise<void> {
+    const signal = AbortSignal.any([leave, AbortSignal.timeout(this.#with.timing.collectMs)])
+    const { files: path } = this.#paths
+    await this.sampleUsage()
+    if ((await sizeOf(path)) === undefined) {
+      if (this.#running === undefined)
+        throw new HostError('ERR_CHANNEL_CLOSED', 'the guest was gone before its files were collected')
+      const bytesMax = this.#book.record.spec.limits.diskBytes
+      await storeGuestFiles(this.#running.getFiles(signal), { path, bytesMax, signal })
+    }
+    this.#book.set({ filesBytes: (await sizeOf(path)) ?? 0 })
+  }
+
+  /** Asks; a guest that does not is killed when it is removed. */
+  async powerOff(leave: AbortSignal): Promise<void> {
+    await this.sampleUsage()
+    const signal = AbortSignal.any([leave, AbortSignal.timeout(this.#with.timing.powerOffMs)])
+    const running = this.#running
+    if (running === undefined) return
+    try {
+      await abortable(running.powerOff(), signal)
+      await abortable(running.ended, signal)
+    } catch {
+      leave.throwIfAborted()
+    }
+  }
+
+  /** What the guest has used so far; once it is gone the last sample stands. */
+  async sampleUsage(): Promise<void> {
+    try {
+      const usage = await this.#running?.usage()
+      if (usage !== undefined) this.#book.set({ usage })
+    } catch {
+      // The guest is going.
+    }
+  }
+
+  /** Processes, cgroups and files, of this guest or of an interrupted launch. The results stay. */
+  async remove(): Promise<void> {
+    await this.#running?.kill()
+    this.#running = undefined
+    const { id, record } = this.#book
+    await this.#with.launcher.sweep({ id, directory: this.#paths.guest, slot: record.slot })
+    await this.#with.directory.removeGuest(id)
+  }
+
+  /** It runs on, for another daemon. */
+  async release(): Promise<void> {
+    await this.#running?.release()
+    this.#running = undefined
+  }
+
+  async syncOutput(): Promise<void> {
+    await this.#spool?.sync()
+  }
+
+  async closeSpool(): Promise<void> {
+    const spool = this.#spool
+    this.#spool = undefined
+    await spool?.[Symbol.asyncDispose]()
+  }
+
+  // What the guest says.
+
+  async output(stream: OutputStream, data: Uint8Array, offset: number): Promise<void> {
+    if (this.#spool === undefined) throw new HostError('ERR_SERVER_STATE', 'the spool is not open')
+    await this.#spool.append(stream, data, offset)
+    this.#countOutput(this.#spool)
+  }
+
+  stdinTaken(offset: number): void {
+    const { stdin } = this.#book.record
+    if (!Number.isSafeInteger(offset) || offset <= stdin.takenBytes) return
+    this.#book.note({ stdin: { ...stdin, takenBytes: offset } })
+  }
+
+  async programExited(exit: ProgramExit): Promise<void> {
+    await this.#onExit(exit)
+  }
+
+  #countOutput({ keptBytes, seenBytes, trouble, isCut }: OutputSpool): void {
+    const patch = {
+      outputKeptBytes: keptBytes,
+      outputSeenBytes: seenBytes,
+      ...(trouble && { outputTrouble: trouble })
+    }
+    // What was thrown away is in no file: it is noted. Otherwise the spool itself says it all.
+    if (isCut) this.#book.note(patch)
+    else this.#book.set(patch)
+  }
+
+  async #stage(running: RunningServer, signal: AbortSignal): Promise<void> {
+    const { input } = this.#paths
+    if ((await sizeOf(input)) === undefined) return
+    for await (const file of storedFiles(input, signal))
+      await abortable(running.putFile(file, signal), signal)
+  }
+
+  get #paths(): ReturnType<StateDirectory['server']> {
+    return this.#with.directory.server(this.#book.id)
+  }
+
+  #launchSpec(): LaunchSpec {
+    const { spec, slot, hostCpu = 0, imageDigest } = this.#book.record
+    const directory = this.#paths.guest
+    return {
+      id: spec.id,
+      limits: spec.limits,
+      ...this.#with.bootFiles(imageDigest),
+      directory,
+      slot,
+      hostCpu
+    }
+  }
+}

@@ -1,0 +1,262 @@
+/**
+ * Brings one server from wherever it stands to its end.
+ *
+ * Theory of operation. There is one keeper per server, from its creation (or from the start of a daemon that finds
+ * it on record) until it is destroyed, and one asynchronous function in it, `#live`, that does all the work; what
+ * clients and the guest ask for is written into the record, and a bell tells `#live` to look.
+ *
+ *   created ──start──▶ booting ──guest ready, files staged──▶ running ──exit──▶ collecting ──▶ exited
+ *      └───────────────┴── stop, expiry, failure ──▶ failed ◀──┴──── guest gone ────┘
+ *
+ * Every arrow is a commit; what must be true before it is done before it, so that a daemon killed at any moment
+ * leaves a record from which the next one goes on:
+ * - `running` is committed before the program is told to start, and starting twice is a no-op: a program never
+ *   starts before its files are staged, and never runs twice. A server found `booting` is booted anew.
+ * - `collecting` is committed before the guest hears that its program's exit was taken.
+ * - `exited` and `failed` are committed when nothing of the guest is left and the results are on the disk.
+ * A commit that fails for a full disk is tried again until it succeeds. The guest is hostile: nothing waits for
+ * it without a limit.
+ */
+import { HostError } from '../../src/errors.ts'
+import type { ProgramExit, RunningServer } from '../virtual-server/types.ts'
+import type { Reason } from './api.ts'
+import { abortable, clockReaches } from './bell.ts'
+import { GuestGone, reasonOf } from './ending.ts'
+import { Escalation } from './escalation.ts'
+import { Guest, type GuestComponents } from './guest.ts'
+import type { DaemonLog } from './log.ts'
+import { ServerBook, until, type BookComponents } from './server-book.ts'
+import { isEnded, type ServerRecord } from './server-record.ts'
+
+export interface KeeperComponents extends BookComponents, GuestComponents {
+  log: DaemonLog
+}
+
+/** Why `#live` stops although the server has not come to its end. */
+const LEAVING = new Error('the daemon lets go of this server')
+
+export class Keeper {
+  readonly book: ServerBook
+  readonly guest: Guest
+  readonly #with: KeeperComponents
+  /** Aborts everything: the daemon ends, or the server is destroyed. */
+  readonly #leave = new AbortController()
+  /** Aborts what comes before the program: a stop, or the end of the lease. */
+  readonly #cancel = new AbortController()
+  #life: Promise<void> = Promise.resolve()
+
+  constructor(record: ServerRecord, components: KeeperComponents) {
+    this.#with = components
+    this.book = new ServerBook(record, components)
+    this.guest = new Guest(this.book, components, (exit) => this.#programExited(exit))
+  }
+
+  /** Begin, or go on from where an earlier daemon stopped. */
+  open(): void {
+    this.#life = this.#live()
+  }
+
+  /** Let the guest run on; another daemon goes on from here. */
+  async release(): Promise<void> {
+    this.#leave.abort(LEAVING)
+    await this.#life
+  }
+
+  /** Boot and run; a no-op when that has been done. */
+  start(): void {
+    const { state, cut } = this.book.record
+    if (state === 'created' && cut === undefined) this.book.commit({ state: 'booting' }, 'booting')
+  }
+
+  /** End the program: TERM now, KILL after `graceMs`. The earlier of two KILLs counts. */
+  stop(graceMs: number): void {
+    const cut = this.#cut({ code: 'stopped', message: 'stopped on request' }, graceMs)
+    if (cut === undefined) return
+    this.book.commit({ cut })
+    this.#cancel.abort()
+  }
+
+  /** Kill what lives; when this resolves nothing is left but the record and the results. */
+  async doom(): Promise<void> {
+    try {
+      if (!this.book.record.isDoomed) this.book.commit({ isDoomed: true })
+    } catch (error) {
+      // On a full disk only removing helps. Without the mark, a crash in between leaves a server without results.
+      this.#with.log.warn(
+        { id: this.book.id, err: error },
+        'could not note that the server is being destroyed'
+      )
+      this.book.set({ isDoomed: true })
+    }
+    this.#leave.abort(LEAVING)
+    await this.#life
+    await this.guest.remove()
+  }
+
+  /** The living guest while a program runs in it. @throws ERR_SERVER_STATE at any other time */
+  async program(signal: AbortSignal): Promise<RunningServer> {
+    const isRunning = (): boolean => this.book.record.state === 'running'
+    // The state is written first; and a daemon that has just started may not have found the guest yet.
+    await until(this.book.changed, () => !isRunning() || this.guest.started !== undefined, signal)
+    if (!isRunning() || this.guest.started === undefined)
+      throw new HostError(
+        'ERR_SERVER_STATE',
+        `server ${this.book.id} is ${this.book.record.state}: no program is running`
+      )
+    return this.guest.started
+  }
+
+  async #live(): Promise<void> {
+    if (isEnded(this.book.record)) return
+    const watch = new AbortController()
+    void this.#watchUsage(watch.signal)
+    void this.#watchLease(watch.signal)
+    let failure: Reason | undefined
+    try {
+      await this.#work()
+    } catch (error) {
+      failure = this.book.record.cut?.reason ?? reasonOf(error)
+      if (!this.#leave.signal.aborted) this.#with.log.warn({ id: this.book.id, err: error }, 'server fails')
+    } finally {
+      watch.abort(LEAVING)
+    }
+    try {
+      if (!this.#leave.signal.aborted) await this.#end(failure)
+      if (this.#leave.signal.aborted) await this.#letGo()
+    } catch (error) {
+      this.#with.log.error({ id: this.book.id, err: error }, 'server could not be brought to its end')
+    } finally {
+      await this.guest.closeSpool()
+    }
+  }
+
+  async #work(): Promise<void> {
+    const leave = this.#leave.signal
+    const beforeProgram = AbortSignal.any([leave, this.#cancel.signal])
+    const { state, cut } = this.book.record
+    if (cut !== undefined && state !== 'running') this.#cancel.abort()
+    await until(this.book.changed, () => this.book.record.state !== 'created', beforeProgram)
+    await this.guest.openSpool()
+    if (this.book.record.state === 'booting') {
+      await this.guest.boot(beforeProgram)
+      this.book.commit({ state: 'running', startedAtMs: Date.now() }, 'running')
+      await this.guest.removeInput()
+    } else if (!(await this.guest.adopt(leave)) && this.book.record.state === 'running')
+      throw new HostError('ERR_CHANNEL_CLOSED', 'the guest was gone when the host came back')
+    await this.#runToExit()
+    await this.guest.collect(leave)
+    await this.guest.powerOff(leave)
+  }
+
+  async #runToExit(): Promise<void> {
+    const { running } = this.guest
+    if (running === undefined || this.book.record.state !== 'running') return
+    const gone = running.ended.then((end) => {
+      throw new GuestGone(end)
+    })
+    gone.catch(() => undefined)
+    const isOver = (): boolean => this.book.record.state !== 'running'
+    const over = until(this.book.changed, isOver, this.#leave.signal)
+    over.catch(() => undefined)
+    const done = new AbortController()
+    try {
+      await Promise.race([over, gone, Promise.all([this.guest.run(), this.#escalate(running, done.signal)])])
+    } finally {
+      done.abort(LEAVING)
+    }
+  }
+
+  /** Never resolves; rejects when the guest does not take a signal. */
+  async #escalate(running: RunningServer, signal: AbortSignal): Promise<never> {
+    const escalation = new Escalation(running, this.#with.timing.killPatienceMs)
+    for (;;) {
+      const changed = this.book.changed.next()
+      const lookAtMs = await escalation.step(this.book.record.cut)
+      const round = new AbortController()
+      const due =
+        lookAtMs === undefined ? changed : clockReaches(lookAtMs, AbortSignal.any([signal, round.signal]))
+      due.catch(() => undefined)
+      await abortable(Promise.race([changed, due]), signal)
+      round.abort(LEAVING)
+    }
+  }
+
+  async #programExited(exit: ProgramExit): Promise<void> {
+    if (this.book.record.state !== 'running') return
+    await this.book.commitSurely(
+      (record) => ({ ...record, exit, state: 'collecting' }),
+      undefined,
+      this.#patience
+    )
+  }
+
+  /** Nothing of the guest stays; then the record says so, however long that takes. */
+  async #end(failure: Reason | undefined): Promise<void> {
+    const state = failure === undefined ? 'exited' : 'failed'
+    try {
+      await this.#removeGuestSurely()
+      await this.guest.syncOutput().catch((error: unknown) => {
+        this.#with.log.error({ id: this.book.id, err: error }, 'output may not be on the disk')
+      })
+      await this.book.commitSurely((record) => ended(record, state, failure), state, this.#patience)
+      this.#with.log.info({ id: this.book.id, state, reason: this.book.record.reason }, 'server ended')
+    } catch {
+      // Let go before the disk had room again: the next daemon comes to the same end.
+    }
+  }
+
+  /** What still lives holds its part of the slice: the record must not say that it is free. */
+  async #removeGuestSurely(): Promise<void> {
+    for (;;) {
+      try {
+        await this.guest.remove()
+        return
+      } catch (error) {
+        this.#with.log.error({ id: this.book.id, err: error }, 'could not remove the guest; trying again')
+      }
+      await clockReaches(Date.now() + this.#with.timing.retryMs, this.#leave.signal)
+    }
+  }
+
+  /** Before its program runs a guest is worth nothing: the next daemon boots another. */
+  async #letGo(): Promise<void> {
+    const { state, isDoomed } = this.book.record
+    if (!isDoomed && (state === 'running' || state === 'collecting')) await this.guest.release()
+    else if (!isEnded({ state })) await this.guest.remove()
+  }
+
+  get #patience(): { retryMs: number; signal: AbortSignal } {
+    return { retryMs: this.#with.timing.retryMs, signal: this.#leave.signal }
+  }
+
+  #cut(reason: Reason, graceMs: number): ServerRecord['cut'] {
+    const { state, cut } = this.book.record
+    if (isEnded({ state }) || state === 'collecting') return undefined
+    const killAtMs = Math.min(cut?.killAtMs ?? Infinity, Date.now() + graceMs)
+    return { reason: cut?.reason ?? reason, killAtMs }
+  }
+
+  async #watchLease(signal: AbortSignal): Promise<void> {
+    await clockReaches(this.book.record.spec.expiresAtMs, signal).catch(() => undefined)
+    if (signal.aborted) return
+    const reason = { code: 'lease-expired', message: 'the lease has expired' }
+    const cut = this.#cut(reason, this.#with.timing.stopGraceMs)
+    if (cut === undefined) return
+    // Not worth a commit: the next daemon sees the clock too.
+    this.book.note({ cut })
+    if (this.book.record.state !== 'running') this.#cancel.abort()
+  }
+
+  async #watchUsage(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await clockReaches(Date.now() + this.#with.timing.usageMs, signal).catch(() => undefined)
+      await this.guest.sampleUsage()
+    }
+  }
+}
+
+function ended(record: ServerRecord, state: 'exited' | 'failed', failure: Reason | undefined): ServerRecord {
+  const { process: _gone, ...rest } = record
+  const reason = record.cut?.reason ?? failure ?? record.outputTrouble
+  return { ...rest, state, endedAtMs: Date.now(), ...(reason !== undefined && { reason }) }
+}

@@ -1,0 +1,60 @@
+/** Every number of the daemon. Sizes are bytes. */
+import { KIB, MIB, MINUTE_MS, SECOND_MS } from '../../src/constants.ts'
+
+/** A request's JSON: a program's arguments and environment, and little else. */
+export const JSON_BYTES_MAX = 256 * KIB
+/** One request's piece of standard input; longer input comes in several. */
+export const STDIN_BYTES_MAX = MIB
+/** Read from a spool or a tar, and written to a client, at a time. */
+export const CHUNK_BYTES = 256 * KIB
+
+/** Entries of a tar, in and out. */
+export const FILES_ENTRIES_MAX = 100_000
+export const FILE_PATH_BYTES_MAX = 1024
+export const FILE_NAME_BYTES_MAX = 255
+/** Header, padding and, for long names, extended header: at most five blocks on top of an entry's content. */
+export const TAR_ENTRY_OVERHEAD_BYTES = 5 * 512
+
+/** Servers on record, ended ones included: what is kept for its owner must not fill the table. */
+export const SERVERS_KEPT_MAX = 1000
+/** Events that a client can still ask for. */
+export const EVENTS_KEPT = 10_000
+/** Connections at a time; each may hold one file descriptor more. */
+export const CONNECTIONS_MAX = 512
+
+export const ARGUMENTS_MAX = 1024
+export const ENVIRONMENT_MAX = 256
+
+/** How patient the daemon is. Tests shorten some of these. */
+export interface DaemonTiming {
+  /** From TERM to KILL, where a stop does not say. */
+  stopGraceMs: number
+  /** From KILL to the end of the whole guest, if its init does not report the program's end. */
+  killPatienceMs: number
+  /** For all input files to be taken by the guest. */
+  stagingMs: number
+  /** For all output files to be handed over by the guest. */
+  collectMs: number
+  /** From the request to power off to the end of the guest's processes. */
+  powerOffMs: number
+  /** Between two looks at what a guest uses. */
+  usageMs: number
+  /** Longest time that a waiting request is held before it is answered with how things stand. */
+  longPollMs: number
+  /** A request whose body brings nothing for this long is given up. */
+  bodyIdleMs: number
+  /** Between two attempts to write a state that could not be written. */
+  retryMs: number
+}
+
+export const DAEMON_TIMING: DaemonTiming = {
+  stopGraceMs: 5 * SECOND_MS,
+  killPatienceMs: 10 * SECOND_MS,
+  stagingMs: 10 * MINUTE_MS,
+  collectMs: 10 * MINUTE_MS,
+  powerOffMs: 10 * SECOND_MS,
+  usageMs: 5 * SECOND_MS,
+  longPollMs: 25 * SECOND_MS,
+  bodyIdleMs: MINUTE_MS,
+  retryMs: SECOND_MS
+}

@@ -1,0 +1,231 @@
+/**
+ * Every operation of the API: path, what goes in, what comes out, and what is done. The dispatcher and the OpenAPI
+ * document are both made from this one table.
+ */
+import { z } from 'zod'
+import * as api from './api.ts'
+import type { Host } from './host.ts'
+import { STDIN_BYTES_MAX } from './limits.ts'
+
+/** What a request brings, checked. `bytes` is its body where that is not JSON. */
+export interface Call<Query, Body> {
+  host: Host
+  /** The server's id; empty where the path has none. */
+  id: string
+  query: Query
+  body: Body
+  bytes: AsyncIterable<Uint8Array>
+  /** Aborts when the client is gone. */
+  signal: AbortSignal
+}
+
+export type Answer =
+  | { kind: 'json'; value: unknown }
+  | { kind: 'nothing' }
+  | { kind: 'stream'; type: StreamType; chunks: AsyncIterable<Uint8Array | string> }
+
+export type StreamType = 'application/x-tar' | 'application/octet-stream' | 'application/x-ndjson'
+
+export interface Operation {
+  name: string
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  /** With `{id}` where the server's id stands. */
+  path: string
+  summary: string
+  query: z.ZodObject
+  /** A JSON body, or bytes of that type, up to so many where it is read at once; undefined: no body. */
+  body: z.ZodType | { type: StreamType; bytesMax?: number } | undefined
+  /** JSON, or a stream of that type; undefined: nothing (204). */
+  answer: z.ZodType | StreamType | undefined
+  run: (call: Call<unknown, unknown>) => Promise<Answer> | Answer
+}
+
+/** A query of no parameters. */
+export const none = z.strictObject({})
+type None = z.infer<typeof none>
+
+interface OperationInit<Query extends z.ZodObject, Body extends z.ZodType> extends Pick<
+  Operation,
+  'method' | 'path' | 'summary' | 'answer'
+> {
+  query?: Query
+  body?: Body
+  bytes?: { type: StreamType; bytesMax?: number }
+  run: (call: Call<z.infer<Query>, z.infer<Body>>) => Promise<Answer> | Answer
+}
+
+function operation<Query extends z.ZodObject = z.ZodObject<None>, Body extends z.ZodType = z.ZodUndefined>(
+  name: string,
+  { query, body, bytes, run, ...rest }: OperationInit<Query, Body>
+): Operation {
+  // The dispatcher parses by these very schemas before it calls.
+  return { name, ...rest, query: query ?? none, body: body ?? bytes, run: run as Operation['run'] }
+}
+
+const json = (value: unknown): Answer => ({ kind: 'json', value })
+const NOTHING: Answer = { kind: 'nothing' }
+
+async function* lines(values: AsyncIterable<unknown>): AsyncGenerator<string> {
+  for await (const value of values) yield `${JSON.stringify(value)}\n`
+}
+
+export const operations: readonly Operation[] = [
+  operation('capacity', {
+    method: 'GET',
+    path: '/v1/capacity',
+    summary: 'The slice that the owner gives, what of it is promised now, and the images',
+    answer: api.capacity,
+    run: ({ host }) => json(host.capacity())
+  }),
+  operation('images', {
+    method: 'GET',
+    path: '/v1/images',
+    summary: 'The images that servers can run',
+    answer: api.imageList,
+    run: ({ host }) => json(host.images())
+  }),
+  operation('create', {
+    method: 'POST',
+    path: '/v1/servers',
+    summary: 'Reserve a part of the slice; the same spec again is answered with the same server',
+    body: api.serverSpec,
+    answer: api.server,
+    run: async ({ host, body }) => json(await host.create(body))
+  }),
+  operation('list', {
+    method: 'GET',
+    path: '/v1/servers',
+    summary: 'All servers, ended ones included until they are destroyed',
+    answer: api.serverList,
+    run: ({ host }) => json(host.list())
+  }),
+  operation('inspect', {
+    method: 'GET',
+    path: '/v1/servers/{id}',
+    summary: 'One server as it stands',
+    answer: api.server,
+    run: async ({ host, id }) => json(await host.inspect(id))
+  }),
+  operation('destroy', {
+    method: 'DELETE',
+    path: '/v1/servers/{id}',
+    summary: 'Kill if alive, and remove everything; a no-op for an unknown id',
+    answer: undefined,
+    run: async ({ host, id }) => {
+      await host.destroy(id)
+      return NOTHING
+    }
+  }),
+  operation('putFiles', {
+    method: 'PUT',
+    path: '/v1/servers/{id}/files',
+    summary: 'Replace the input files by those of a tar; only before the server is started',
+    bytes: { type: 'application/x-tar' },
+    answer: undefined,
+    run: async ({ host, id, bytes, signal }) => {
+      await host.putFiles(id, bytes, signal)
+      return NOTHING
+    }
+  }),
+  operation('files', {
+    method: 'GET',
+    path: '/v1/servers/{id}/files',
+    summary:
+      'The collected output directory as a tar, from byte `offset` on; only when the server has exited',
+    query: api.filesQuery,
+    answer: 'application/x-tar',
+    run: ({ host, id, query }) => ({
+      kind: 'stream',
+      type: 'application/x-tar',
+      chunks: host.files(id, query.offset)
+    })
+  }),
+  operation('start', {
+    method: 'POST',
+    path: '/v1/servers/{id}/start',
+    summary: 'Boot and run; a no-op when that has been done',
+    answer: api.server,
+    run: ({ host, id }) => json(host.start(id))
+  }),
+  operation('stop', {
+    method: 'POST',
+    path: '/v1/servers/{id}/stop',
+    summary: 'TERM, after graceMs KILL; files are collected',
+    body: api.stopRequest,
+    answer: undefined,
+    run: ({ host, id, body }) => {
+      host.stop(id, body.graceMs)
+      return NOTHING
+    }
+  }),
+  operation('output', {
+    method: 'GET',
+    path: '/v1/servers/{id}/output',
+    summary:
+      'The spool from byte `offset` on: frames of u32 LE length, u8 stream (1 stdout, 2 stderr), data. With `follow` ' +
+      'it ends when the server has ended',
+    query: api.outputQuery,
+    answer: 'application/octet-stream',
+    run: ({ host, id, query, signal }) => ({
+      kind: 'stream',
+      type: 'application/octet-stream',
+      chunks: host.output(id, query.offset, query.follow, signal)
+    })
+  }),
+  operation('stdin', {
+    method: 'POST',
+    path: '/v1/servers/{id}/stdin',
+    summary:
+      'Standard input at `offset`, bytes since the start; answered when it is taken, or after a while with how much was',
+    query: api.stdinQuery,
+    bytes: { type: 'application/octet-stream', bytesMax: STDIN_BYTES_MAX },
+    answer: api.stdinAnswer,
+    run: async ({ host, id, query, body, signal }) => {
+      const piece = { offset: query.offset, data: body as unknown as Uint8Array, isLast: query.end }
+      return json(await host.stdin(id, piece, signal))
+    }
+  }),
+  operation('signal', {
+    method: 'POST',
+    path: '/v1/servers/{id}/signal',
+    summary: "A signal by number to the program's process group",
+    body: api.signalRequest,
+    answer: undefined,
+    run: async ({ host, id, body, signal }) => {
+      await host.signal(id, body.signal, signal)
+      return NOTHING
+    }
+  }),
+  operation('resize', {
+    method: 'POST',
+    path: '/v1/servers/{id}/resize',
+    summary: "Size of the program's terminal",
+    body: api.terminalSize,
+    answer: undefined,
+    run: async ({ host, id, body, signal }) => {
+      await host.resize(id, body, signal)
+      return NOTHING
+    }
+  }),
+  operation('wait', {
+    method: 'GET',
+    path: '/v1/servers/{id}/wait',
+    summary: 'Answered when the server has ended, or after a while with how it stands: ask again then',
+    answer: api.server,
+    run: async ({ host, id, signal }) => json(await host.wait(id, signal))
+  }),
+  operation('events', {
+    method: 'GET',
+    path: '/v1/events',
+    summary:
+      'One JSON object per line, numbered; those after number `after`. A jump in the numbers means that older ones ' +
+      'are no longer kept',
+    query: api.eventsQuery,
+    answer: 'application/x-ndjson',
+    run: ({ host, query, signal }) => ({
+      kind: 'stream',
+      type: 'application/x-ndjson',
+      chunks: lines(host.events(query.after, query.follow, signal))
+    })
+  })
+]

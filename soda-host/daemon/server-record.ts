@@ -1,0 +1,66 @@
+/** What is written down about a server, and what of it is told. */
+import { z } from 'zod'
+import { digest, programExit, reason, serverSpec, serverState, usage, type Server } from './api.ts'
+
+/** JSON in the state table. A field that is added later needs a default, so that old records still read. */
+export const serverRecord = z.strictObject({
+  spec: serverSpec,
+  imageDigest: digest,
+  /** Unique among servers whose guest may live. */
+  slot: z.int().min(0),
+  state: serverState,
+  createdAtMs: z.number(),
+  startedAtMs: z.number().exactOptional(),
+  endedAtMs: z.number().exactOptional(),
+  hostCpu: z.int().exactOptional(),
+  /** The launcher's own words, by which another daemon finds the guest again. */
+  process: z
+    .strictObject({ pid: z.int(), startTime: z.string(), cgroups: z.array(z.string()) })
+    .exactOptional(),
+  /** Why the program is being ended before its time, and when TERM becomes KILL. */
+  cut: z.strictObject({ reason, killAtMs: z.number() }).exactOptional(),
+  exit: programExit.exactOptional(),
+  reason: reason.exactOptional(),
+  /** Bytes that the program wrote, as far as they are not in the spool: more than it holds if some were discarded. */
+  outputSeenBytes: z.int().min(0),
+  outputKeptBytes: z.int().min(0),
+  /** Why output was discarded, if not for its limit. */
+  outputTrouble: reason.exactOptional(),
+  stdin: z.strictObject({ takenBytes: z.int().min(0), ended: z.boolean() }),
+  filesBytes: z.int().min(0).exactOptional(),
+  usage,
+  /** Set first when a server is destroyed: whoever finds it so finishes the work. */
+  isDoomed: z.boolean()
+})
+export type ServerRecord = z.infer<typeof serverRecord>
+
+export function isEnded({ state }: Pick<ServerRecord, 'state'>): boolean {
+  return state === 'exited' || state === 'failed'
+}
+
+/** The part of a record that clients see. */
+export function describe(record: ServerRecord): Server {
+  const { spec, state, createdAtMs, startedAtMs, endedAtMs, exit, filesBytes } = record
+  return {
+    id: spec.id,
+    owner: spec.owner,
+    state,
+    limits: spec.limits,
+    image: spec.image,
+    program: spec.program,
+    createdAtMs,
+    ...(startedAtMs !== undefined && { startedAtMs }),
+    ...(endedAtMs !== undefined && { endedAtMs }),
+    expiresAtMs: spec.expiresAtMs,
+    keepUntilMs: spec.keepUntilMs,
+    ...(exit !== undefined && { exit }),
+    ...(record.reason !== undefined && { reason: record.reason }),
+    output: {
+      bytes: record.outputKeptBytes,
+      discardedBytes: Math.max(0, record.outputSeenBytes - record.outputKeptBytes)
+    },
+    stdin: record.stdin,
+    ...(filesBytes !== undefined && { files: { bytes: filesBytes } }),
+    usage: record.usage
+  }
+}
