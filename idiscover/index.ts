@@ -3,7 +3,8 @@
  *
  * iDiscover: one stream of verified offers from pages, the DHT and peers.
  *
- * - `discoverer(components: DiscovererComponents, init?: DiscovererInit): Discoverer`
- * - `mismatches(offer: Offer, query: OfferQuery, nowMs: number): string[]`: pure; empty when it fits
+ * {@link discoverer} finds them; {@link mismatches} says why one does not fit.
  */
+export { discoverer } from './discoverer.ts'
+export { mismatches } from './matcher.ts'
 export type * from './types.ts'

@@ -1,6 +1,7 @@
 import type { Stream } from '@libp2p/interface'
 import type { KadDHT } from '@libp2p/kad-dht'
 import type { Offer, Verified } from '../src/documents/index.ts'
+import type { Resolve } from './pages/addresses.ts'
 
 /** What is looked for. What is absent does not matter. */
 export interface OfferQuery {
@@ -67,6 +68,8 @@ export interface DiscovererComponents {
 export interface DiscovererInit {
   /** Pages that links lead to may have private addresses. @default false */
   allowPrivateAddresses?: boolean
+  /** Resolves host names of pages. @default the system's */
+  resolve?: Resolve
   limits?: Partial<DiscoverLimits>
 }
 
