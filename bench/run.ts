@@ -10,7 +10,10 @@ export interface BenchContext {
 }
 
 const BENCHES: Record<string, () => Promise<{ bench: (context: BenchContext) => Promise<Row[]> }>> = {
-  syscalls: () => import('./syscalls.ts')
+  guest: () => import('./guest.ts'),
+  syscalls: () => import('./syscalls.ts'),
+  'run-latency': () => import('./run-latency.ts'),
+  throughput: () => import('./throughput.ts')
 }
 
 const { positionals, values } = parseArgs({
