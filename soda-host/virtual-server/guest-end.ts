@@ -18,15 +18,16 @@ function printable(text: string): string {
 }
 
 export interface EndFacts {
-  isKilledByHost: boolean
+  /** Set when it was us. */
+  killReason: string | undefined
   outOfMemoryKills: number
   exitCode: number | undefined
   console: string
 }
 
 /** Why a guest is gone, from what it left. Pure. */
-export function endOf({ isKilledByHost, outOfMemoryKills, exitCode, console }: EndFacts): ServerEnd {
-  if (isKilledByHost) return { kind: 'killed', detail: 'killed by the host' }
+export function endOf({ killReason, outOfMemoryKills, exitCode, console }: EndFacts): ServerEnd {
+  if (killReason !== undefined) return { kind: 'killed', detail: printable(killReason) }
   if (outOfMemoryKills > 0) return { kind: 'killed', detail: 'the host killed it for want of memory' }
   const panic = console.split('\n').find((line) => line.includes('Kernel panic'))
   if (panic !== undefined) return { kind: 'panic', detail: printable(panic) }
@@ -43,7 +44,7 @@ export function endOf({ isKilledByHost, outOfMemoryKills, exitCode, console }: E
 export async function bury(
   files: ServerFiles,
   group: ServerCgroup,
-  isKilledByHost: boolean
+  killReason: string | undefined
 ): Promise<{ end: ServerEnd; usage: CgroupUsage }> {
   await consoleWritten(files)
   const usage = await group.usage()
@@ -51,6 +52,6 @@ export async function bury(
   await group.remove()
   const { exitCode } = await readJailStatus(files)
   const console = await readFile(files.consoleLog, 'latin1').catch(() => '')
-  const end = endOf({ isKilledByHost, outOfMemoryKills: usage.outOfMemoryKills, exitCode, console })
+  const end = endOf({ killReason, outOfMemoryKills: usage.outOfMemoryKills, exitCode, console })
   return { end, usage }
 }

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:os'
 import { join } from 'node:path'
@@ -22,7 +22,8 @@ import type {
 /** One implementation of the launcher seam, and the files that its servers start from. */
 export interface LauncherUnderTest {
   launcher(): ServerLauncher
-  artifacts(): Promise<Pick<LaunchSpec, 'kernelPath' | 'initrdPath' | 'imagePath'>>
+  /** `directory` is there for them, and removed afterwards. */
+  artifacts(directory: string): Promise<Pick<LaunchSpec, 'kernelPath' | 'initrdPath' | 'imagePath'>>
 }
 
 function shell(script: string, changes: Partial<ProgramSpec> = {}): ProgramSpec {
@@ -40,8 +41,9 @@ export function launcherSuite(underTest: LauncherUnderTest): void {
     resources = new AsyncDisposableStack()
     const top = resources.use(await temporaryDirectory())
     directory = await mkdtemp(join(top.path, 's-'))
+    await chmod(directory, 0o711)
     launcher = underTest.launcher()
-    spec = launchSpec(directory, await underTest.artifacts())
+    spec = launchSpec(directory, await underTest.artifacts(top.path))
     resources.defer(() => launcher.sweep(spec))
   })
 

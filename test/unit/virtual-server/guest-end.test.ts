@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { endOf } from '../../../soda-host/virtual-server/guest-end.ts'
 
-const FACTS = { isKilledByHost: false, outOfMemoryKills: 0, exitCode: 0, console: '' }
+const FACTS = { killReason: undefined, outOfMemoryKills: 0, exitCode: 0, console: '' }
 
 describe('end of a guest', () => {
   it('is halted when the guest kernel ended well', () => {
@@ -19,7 +19,7 @@ describe('end of a guest', () => {
 
   it('is killed by SIGKILL, by the host, or for want of memory', () => {
     expect(endOf({ ...FACTS, exitCode: 137 }).kind).to.equal('killed')
-    expect(endOf({ ...FACTS, isKilledByHost: true }).kind).to.equal('killed')
+    expect(endOf({ ...FACTS, killReason: 'by us' }).kind).to.equal('killed')
     expect(endOf({ ...FACTS, exitCode: 137, outOfMemoryKills: 1 }).detail).to.include('memory')
   })
 

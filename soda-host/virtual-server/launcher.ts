@@ -1,0 +1,167 @@
+/**
+ * Starts guests, finds them again, removes what is left of them.
+ *
+ * A launch makes, in this order: cgroups (their names written down first), writable layer and socket, the chain of
+ * processes, the channel. Whatever step fails, everything before it is undone. After a crash of the daemon in the
+ * middle, {@link ServerLauncher.sweep} finds all of it from the server's directory alone.
+ */
+import { readFile, rm, writeFile } from 'node:fs/promises'
+import { joinFiles, openCgroups } from '../resources/cgroups.ts'
+import type { Cgroups, ServerCgroup } from '../resources/cgroup-types.ts'
+import { hostKnobs, type HostKnobs } from '../resources/limits.ts'
+import { connectGuestChannel } from './channel.ts'
+import { listenForGuest } from './channel-socket.ts'
+import { consoleWritten } from './console-log.ts'
+import { spawnGuest } from './guest-process.ts'
+import { CHANNEL_FD, jailCommand, launchCommand, uidOfSlot } from './jail.ts'
+import { killJail } from './jail-status.ts'
+import { isAlive, type ProcessIdentity } from './process-identity.ts'
+import { serverFiles, type ServerFiles } from './server-files.ts'
+import { umlArguments } from './uml-arguments.ts'
+import { UmlServer } from './uml-server.ts'
+import { createWritableLayer } from './writable-layer.ts'
+import type { LaunchSpec, ProcessRecord, RunningServer, ServerLauncher, ServerListener } from './types.ts'
+
+export interface UmlLauncherInit {
+  /** Where servers get their cgroups. @default what the machine lets us use, see openCgroups */
+  cgroups?: Cgroups
+  /** Never give a server more CPU than its share, even when the CPU is idle. @default false */
+  isCpuCapped?: boolean
+  /** From launch to the guest's first answer, in milliseconds. @default 20000 */
+  bootTimeoutMs?: number
+}
+
+const BOOT_TIMEOUT_MS = 20_000
+const ID_PATTERN = /^[a-z0-9-]{16,64}$/
+
+/** A launcher of User-Mode Linux guests. */
+export function umlLauncher(init: UmlLauncherInit = {}): ServerLauncher {
+  return new UmlLauncher(init)
+}
+
+class UmlLauncher implements ServerLauncher {
+  readonly #init: UmlLauncherInit
+  readonly #bootTimeoutMs: number
+  #cgroups: Promise<Cgroups> | undefined
+
+  constructor(init: UmlLauncherInit) {
+    this.#init = init
+    this.#bootTimeoutMs = init.bootTimeoutMs ?? BOOT_TIMEOUT_MS
+    if (init.cgroups !== undefined) this.#cgroups = Promise.resolve(init.cgroups)
+  }
+
+  async launch(spec: LaunchSpec, listener: ServerListener): Promise<RunningServer> {
+    assertSpec(spec)
+    const files = serverFiles(spec.directory)
+    const cgroups = await this.#openCgroups()
+    try {
+      const knobs = hostKnobs(spec.limits, { isCpuCapped: this.#init.isCpuCapped ?? false })
+      await forget(files)
+      await writeFile(files.cgroups, JSON.stringify(cgroups.pathsOf(spec.id)), { mode: 0o600 })
+      const [group] = await Promise.all([
+        cgroups.create(spec.id, knobs),
+        createWritableLayer({ path: files.disk, sizeBytes: knobs.diskBytes, uid: uidOf(spec) })
+      ])
+      const identity = await this.#start(spec, files, group, knobs)
+      return this.#serve(files, { ...identity, cgroups: group.paths }, group, listener)
+    } catch (error) {
+      await this.sweep(spec).catch((leftover: unknown) => {
+        throw new AggregateError([error, leftover], 'a launch failed, and so did its clean-up')
+      })
+      throw error
+    }
+  }
+
+  async adopt(
+    spec: LaunchSpec,
+    record: ProcessRecord,
+    listener: ServerListener
+  ): Promise<RunningServer | undefined> {
+    const cgroups = await this.#openCgroups()
+    if (isAlive(record))
+      return this.#serve(serverFiles(spec.directory), record, cgroups.open(record.cgroups), listener)
+    await removeGroup(cgroups.open(record.cgroups))
+    await this.sweep(spec)
+    return undefined
+  }
+
+  async sweep({ id, directory }: Pick<LaunchSpec, 'id' | 'directory' | 'slot'>): Promise<void> {
+    const files = serverFiles(directory)
+    const cgroups = await this.#openCgroups()
+    await killJail(files)
+    await consoleWritten(files)
+    const noted = await notedCgroups(files)
+    await removeGroup(cgroups.open([...new Set([...cgroups.pathsOf(id), ...noted])]))
+    await forget(files)
+  }
+
+  #openCgroups(): Promise<Cgroups> {
+    return (this.#cgroups ??= openCgroups())
+  }
+
+  #serve(
+    files: ServerFiles,
+    record: ProcessRecord,
+    group: ServerCgroup,
+    listener: ServerListener
+  ): RunningServer {
+    const channel = connectGuestChannel({ socketPath: files.channelSocket, listener })
+    return new UmlServer({ record, files, group, channel, bootTimeoutMs: this.#bootTimeoutMs })
+  }
+
+  async #start(
+    spec: LaunchSpec,
+    files: ServerFiles,
+    group: ServerCgroup,
+    knobs: HostKnobs
+  ): Promise<ProcessIdentity> {
+    const { kernelPath, initrdPath, imagePath, hostCpu } = spec
+    const command = umlArguments({ ...knobs, processesMax: spec.limits.processesMax, channelFd: CHANNEL_FD })
+    const paths = { kernelPath, initrdPath, imagePath, diskPath: files.disk }
+    const jail = jailCommand({ ...knobs, ...paths, hostCpu, uid: uidOf(spec), command })
+    // Our copy of the socket is closed before anybody connects: the guest alone shall accept.
+    await using socket = await listenForGuest(files.channelSocket)
+    return await spawnGuest({
+      command: launchCommand({ ...files, joinFiles: joinFiles(group), jail }),
+      files,
+      channelFd: socket.fd,
+      signal: AbortSignal.timeout(this.#bootTimeoutMs)
+    })
+  }
+}
+
+/** @throws TypeError when the caller broke the contract of {@link LaunchSpec} */
+function assertSpec({ id, slot, hostCpu }: LaunchSpec): void {
+  if (!ID_PATTERN.test(id)) throw new TypeError(`id: expected 16..64 of [a-z0-9-], got ${JSON.stringify(id)}`)
+  uidOfSlot(slot)
+  if (!Number.isInteger(hostCpu) || hostCpu < 0)
+    throw new TypeError(`hostCpu: expected a CPU number, got ${hostCpu}`)
+}
+
+/** Servers get uids of their own only where we may hand them out. */
+function uidOf({ slot }: Pick<LaunchSpec, 'slot'>): number | undefined {
+  return process.getuid?.() === 0 ? uidOfSlot(slot) : undefined
+}
+
+async function removeGroup(group: ServerCgroup): Promise<void> {
+  await group.killAll()
+  await group.remove()
+}
+
+async function notedCgroups(files: ServerFiles): Promise<string[]> {
+  const text = await readFile(files.cgroups, 'utf8').catch(() => '[]')
+  try {
+    const value: unknown = JSON.parse(text)
+    return Array.isArray(value) ? value.filter((path) => typeof path === 'string') : []
+  } catch {
+    // Torn by a crash: then no group was made yet.
+    return []
+  }
+}
+
+/** Files that belong to one life of the server. The console log stays, for people. */
+async function forget(files: ServerFiles): Promise<void> {
+  const { disk, channelSocket, consolePipe, consolePid, status, cgroups } = files
+  for (const path of [disk, channelSocket, consolePipe, consolePid, status, cgroups])
+    await rm(path, { force: true })
+}

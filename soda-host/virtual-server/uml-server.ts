@@ -1,0 +1,168 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { HostError } from '../../src/errors.ts'
+import type { ServerCgroup } from '../resources/cgroup-types.ts'
+import type { GuestChannel } from './channel-types.ts'
+import { bury } from './guest-end.ts'
+import { killProcess, processGone } from './process-identity.ts'
+import { namespaceUsage } from './process-usage.ts'
+import type { ServerFiles } from './server-files.ts'
+import type {
+  GuestFile,
+  ProcessRecord,
+  ProgramSpec,
+  RunningServer,
+  ServerEnd,
+  ServerUsage,
+  TerminalSize
+} from './types.ts'
+
+export interface UmlServerInit {
+  record: ProcessRecord
+  files: ServerFiles
+  group: ServerCgroup
+  channel: GuestChannel
+  bootTimeoutMs: number
+}
+
+/** The listener may write to a slow disk. */
+const DELIVERY_PATIENCE_MS = 30_000
+
+/**
+ * A living guest: its processes and its control channel.
+ *
+ * States: alive → ended (its first process is gone, by whatever cause; then everything else of it is removed), or
+ * alive → released (we stopped looking; it lives on). Both are final.
+ */
+export class UmlServer implements RunningServer {
+  readonly record: ProcessRecord
+  readonly ended: Promise<ServerEnd>
+  readonly #files: ServerFiles
+  readonly #group: ServerCgroup
+  readonly #channel: GuestChannel
+  readonly #bootTimeoutMs: number
+  readonly #released = new AbortController()
+  /** Why we killed it, if we did. */
+  #killReason: string | undefined
+  #usage: ServerUsage = { cpuSeconds: 0, memoryPeakBytes: 0 }
+  #isEnded = false
+
+  constructor({ record, files, group, channel, bootTimeoutMs }: UmlServerInit) {
+    this.record = record
+    this.#files = files
+    this.#group = group
+    this.#channel = channel
+    this.#bootTimeoutMs = bootTimeoutMs
+    this.ended = this.#watch()
+    void this.#watchChannel()
+  }
+
+  async ready(signal?: AbortSignal): Promise<void> {
+    const timeout = AbortSignal.timeout(this.#bootTimeoutMs)
+    const gone = this.ended.then(({ kind, detail }) => {
+      throw new HostError('ERR_BOOT_FAILED', `the guest ended before it answered: ${kind} ${detail}`)
+    })
+    try {
+      await Promise.race([gone, this.#channel.ready(AbortSignal.any(signal ? [signal, timeout] : [timeout]))])
+    } catch (cause) {
+      signal?.throwIfAborted()
+      if (timeout.aborted)
+        throw new HostError('ERR_BOOT_TIMEOUT', `the guest did not answer within ${this.#bootTimeoutMs} ms`, {
+          cause
+        })
+      // A channel that closes because the guest died: how it died says more.
+      if (cause instanceof HostError && cause.code === 'ERR_CHANNEL_CLOSED' && !this.#released.signal.aborted)
+        await gone
+      throw cause
+    }
+  }
+
+  async putFile(file: GuestFile, signal?: AbortSignal): Promise<void> {
+    await this.#channel.putFile(file, signal)
+  }
+
+  async run(program: ProgramSpec): Promise<void> {
+    await this.#channel.run(program)
+  }
+
+  async stdin(offset: number, data: Uint8Array): Promise<void> {
+    await this.#channel.stdin(offset, data)
+  }
+
+  async stdinEnd(offset: number): Promise<void> {
+    await this.#channel.stdinEnd(offset)
+  }
+
+  async signal(signal: number): Promise<void> {
+    await this.#channel.signal(signal)
+  }
+
+  async resize(size: TerminalSize): Promise<void> {
+    await this.#channel.resize(size)
+  }
+
+  getFiles(signal?: AbortSignal): AsyncIterable<GuestFile> {
+    return this.#channel.getFiles(signal)
+  }
+
+  async powerOff(): Promise<void> {
+    await this.#channel.powerOff()
+  }
+
+  async kill(): Promise<void> {
+    this.#kill('killed by the host')
+    await this.ended
+  }
+
+  /** Answers after the end too, with the last figures. */
+  async usage(): Promise<ServerUsage> {
+    if (!this.#isEnded) this.#count(await this.#group.usage())
+    return { ...this.#usage }
+  }
+
+  async release(): Promise<void> {
+    this.#released.abort()
+    await this.#channel.close()
+  }
+
+  async #watch(): Promise<ServerEnd> {
+    try {
+      await processGone(this.record, this.#released.signal)
+    } catch {
+      // Released: what becomes of the guest is for its next keeper to see.
+      return new Promise(() => undefined)
+    }
+    const { end, usage } = await bury(this.#files, this.#group, this.#killReason)
+    this.#isEnded = true
+    this.#count(usage)
+    // What the guest had sent before it died is delivered first.
+    await Promise.race([this.#channel.closed, delay(DELIVERY_PATIENCE_MS, undefined, { ref: false })])
+    await this.#channel.close()
+    return end
+  }
+
+  /** A guest that breaks the protocol or has rebooted has lost its program: it is of no more use. */
+  async #watchChannel(): Promise<void> {
+    const error = await this.#channel.closed
+    if (!this.#released.signal.aborted) this.#kill(`killed by the host: ${error.message}`)
+  }
+
+  #kill(reason: string): void {
+    if (!this.#isEnded && killProcess(this.record)) this.#killReason ??= reason
+  }
+
+  /** Figures never go back: without a cgroup the last look at the processes counts. */
+  #count({
+    cpuSeconds,
+    memoryPeakBytes
+  }: {
+    cpuSeconds: number | undefined
+    memoryPeakBytes: number | undefined
+  }): void {
+    const seen =
+      cpuSeconds === undefined || memoryPeakBytes === undefined ? namespaceUsage(this.record.pid) : undefined
+    this.#usage = {
+      cpuSeconds: Math.max(this.#usage.cpuSeconds, cpuSeconds ?? seen?.cpuSeconds ?? 0),
+      memoryPeakBytes: Math.max(this.#usage.memoryPeakBytes, memoryPeakBytes ?? seen?.memoryPeakBytes ?? 0)
+    }
+  }
+}
