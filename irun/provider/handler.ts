@@ -137,10 +137,7 @@ class LibP2PRunHandler implements RunHandler {
     const code = publicCode(error)
     if (code === 'ERR_RUN_FAILED') this.#init.onError?.(error)
     try {
-      await stream.send(
-        { kind: 'message', message: { type: 'error', code } },
-        AbortSignal.timeout(this.#limits.firstMessageMs)
-      )
+      await send(stream, { type: 'error', code })
     } catch {
       // It is gone already.
     }
@@ -152,31 +149,28 @@ class LibP2PRunHandler implements RunHandler {
     peer: string,
     message: ConsumerMessage
   ): Promise<void> {
-    switch (message.type) {
-      case 'submit':
-        await this.#submit(running, stream, peer, message)
-        break
-      case 'attach':
-        await this.#attach(running, stream, peer, message)
-        break
-      case 'stop':
-        this.#find(running, peer, message.runId).cancel()
-        await stream.send({ kind: 'message', message: { type: 'stopped', requestId: message.requestId } })
-        break
-      case 'status': {
-        const status = this.#find(running, peer, message.runId).status()
-        await stream.send({
-          kind: 'message',
-          message: { type: 'status', requestId: message.requestId, status }
-        })
-        break
-      }
-      case 'list':
-        await this.#list(running, stream, peer, message)
-        break
-      default:
-        throw new WireError('ERR_WIRE_FORMAT', `a stream does not begin with ${message.type}`)
+    if (message.type === 'submit') await this.#submit(running, stream, peer, message)
+    else if (message.type === 'attach') await this.#attach(running, stream, peer, message)
+    else await send(stream, this.#answer(running, peer, message))
+  }
+
+  /** What needs one answer and no session. */
+  #answer(running: Running, peer: string, message: ConsumerMessage): ProviderMessage {
+    if (message.type === 'stop') {
+      this.#find(running, peer, message.runId).cancel()
+      return { type: 'stopped', requestId: message.requestId }
     }
+    if (message.type === 'status') {
+      const status = this.#find(running, peer, message.runId).status()
+      return { type: 'status', requestId: message.requestId, status }
+    }
+    if (message.type === 'list') {
+      const mine = [...running.runs.all()]
+        .filter(({ record }) => record.peer === peer)
+        .slice(-LISTED_RUNS_MAX)
+      return { type: 'listed', requestId: message.requestId, runs: mine.map((run) => run.status()) }
+    }
+    throw new WireError('ERR_WIRE_FORMAT', `a stream does not begin with ${message.type}`)
   }
 
   async #submit(
@@ -195,10 +189,7 @@ class LibP2PRunHandler implements RunHandler {
     } catch (error) {
       const code = publicCode(error)
       if (code === 'ERR_RUN_FAILED') this.#init.onError?.(error)
-      await stream.send({
-        kind: 'message',
-        message: { type: 'refused', requestId, code, reasons: publicReasons(error) }
-      })
+      await send(stream, { type: 'refused', requestId, code, reasons: publicReasons(error) })
       return
     }
     await this.#session(running, stream, run, { requestId, outputOffset: 0, view: false, isNew: true })
@@ -229,15 +220,11 @@ class LibP2PRunHandler implements RunHandler {
     const status = { ...run.status(), stdin }
     const { lease } = run.record
     const { requestId } = asked
-    await stream.send(
-      {
-        kind: 'message',
-        message:
-          asked.isNew && lease !== undefined
-            ? { type: 'leased', requestId, lease, status }
-            : { type: 'attached', requestId, status }
-      },
-      signal
+    await send(
+      stream,
+      asked.isNew && lease !== undefined
+        ? { type: 'leased', requestId, lease, status }
+        : { type: 'attached', requestId, status }
     )
     await new ProviderSession({
       stream,
@@ -263,23 +250,14 @@ class LibP2PRunHandler implements RunHandler {
     }
   }
 
-  async #list(
-    running: Running,
-    stream: ProviderStream,
-    peer: string,
-    message: Message<'list'>
-  ): Promise<void> {
-    const runs = [...running.runs.all()]
-      .filter(({ record }) => record.peer === peer)
-      .slice(-LISTED_RUNS_MAX)
-      .map((run) => run.status())
-    await stream.send({ kind: 'message', message: { type: 'listed', requestId: message.requestId, runs } })
-  }
-
   /** Only the consumer that the lease names finds its run; to others it does not exist. */
   #find(running: Running, peer: string, runId: string): HostedRunTask {
     const run = running.runs.find(peer, runId)
     if (run === undefined) throw new RunError('ERR_RUN_UNKNOWN', `${peer} has no run ${runId}`)
     return run
   }
+}
+
+async function send(stream: ProviderStream, message: ProviderMessage): Promise<void> {
+  await stream.send({ kind: 'message', message })
 }
