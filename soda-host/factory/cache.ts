@@ -8,16 +8,8 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-
-/** The user's cache folder of this project. @see XDG Base Directory Specification */
-export function defaultCacheDir(env: NodeJS.ProcessEnv = process.env): string {
-  const base = env['XDG_CACHE_HOME']
-  // The specification: a relative path is to be ignored.
-  return join(base?.startsWith('/') === true ? base : join(homedir(), '.cache'), 'ishare')
-}
 
 /** SHA-256 of a file's bytes, in hex. */
 export async function fileSha256(path: string, signal?: AbortSignal): Promise<string> {
