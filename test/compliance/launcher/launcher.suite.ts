@@ -11,6 +11,7 @@ import {
   readFiles,
   RecordingListener
 } from '../../helpers/launched.ts'
+import { shell } from '../../helpers/guests.ts'
 import { temporaryDirectory } from '../../helpers/temporary.ts'
 import type {
   LaunchSpec,
@@ -24,10 +25,6 @@ export interface LauncherUnderTest {
   launcher(): ServerLauncher
   /** `directory` is there for them, and removed afterwards. */
   artifacts(directory: string): Promise<Pick<LaunchSpec, 'kernelPath' | 'initrdPath' | 'imagePath'>>
-}
-
-function shell(script: string, changes: Partial<ProgramSpec> = {}): ProgramSpec {
-  return { argv: ['sh', '-c', script], env: {}, ...changes }
 }
 
 /** What every launcher promises. Call inside a `describe`. */

@@ -1,0 +1,73 @@
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
+import { findCgroups } from '../../soda-host/resources/cgroups.ts'
+import { uidOfSlot } from '../../soda-host/virtual-server/jail.ts'
+import type { LaunchSpec, ProcessRecord } from '../../soda-host/virtual-server/types.ts'
+
+function readOrEmpty(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}
+
+function linkOrEmpty(path: string): string {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return ''
+  }
+}
+
+export function allPids(): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+}
+
+/** Every process in the pid namespace of a guest, the guest kernel and its helpers among them. */
+export function processesOf(record: ProcessRecord): number[] {
+  const namespace = linkOrEmpty(`/proc/${record.pid}/ns/pid`)
+  return namespace === '' ? [] : allPids().filter((pid) => linkOrEmpty(`/proc/${pid}/ns/pid`) === namespace)
+}
+
+/** The guest kernel itself: the process through which a hostile guest would have to break out. */
+export function guestKernelOf(record: ProcessRecord): number | undefined {
+  return processesOf(record).find((pid) => readOrEmpty(`/proc/${pid}/cmdline`).startsWith('/linux\0'))
+}
+
+/** One field of /proc/PID/status, as text. */
+export function statusField(pid: number, name: string): string {
+  return new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(readOrEmpty(`/proc/${pid}/status`))?.[1] ?? ''
+}
+
+function isLeft(pid: number, spec: LaunchSpec): boolean {
+  if (statusField(pid, 'State').startsWith('Z')) return false
+  const isItsUid = process.getuid?.() === 0 && statusField(pid, 'Uid').startsWith(`${uidOfSlot(spec.slot)}\t`)
+  return isItsUid || readOrEmpty(`/proc/${pid}/cmdline`).includes(spec.directory)
+}
+
+/** Processes, cgroups and mounts that a server has on this host. */
+export function tracesOf(spec: LaunchSpec): string[] {
+  const location = findCgroups()
+  const groups = [...location.v1.values(), location.v2 ?? ''].map((parent) => `${parent}/ishare-${spec.id}`)
+  return [
+    ...allPids()
+      .filter((pid) => isLeft(pid, spec))
+      .map((pid) => `process ${pid}: ${statusField(pid, 'Name')}`),
+    ...[...new Set(groups)].filter((path) => existsSync(path)).map((path) => `cgroup ${path}`),
+    ...readOrEmpty('/proc/self/mounts')
+      .split('\n')
+      .filter((line) => line.includes(spec.directory))
+      .map((line) => `mount ${line}`)
+  ]
+}
+
+const PATIENCE_MS = 3000
+
+/** What is left of a server for good: a process that is just being reaped is given time. */
+export async function leftoversOf(spec: LaunchSpec): Promise<string[]> {
+  for (let waitedMs = 0; waitedMs < PATIENCE_MS && tracesOf(spec).length > 0; waitedMs += 20) await delay(20)
+  return tracesOf(spec)
+}
