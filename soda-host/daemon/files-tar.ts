@@ -104,9 +104,11 @@ async function pack(
       const packer = new PacedPacker()
       const failed = new AbortController()
       const signal = AbortSignal.any([init.signal, failed.signal])
+      // Who waits for the packer, to read from it or to write to it, waits no longer then.
+      signal.addEventListener('abort', () => packer.destroy(signal.reason as Error))
       const file = createWriteStream(partPath, { mode: 0o600, flags: 'wx', flush: true })
+      file.once('error', (error) => failed.abort(error))
       const writing = pipeline(packer.chunks(), file, { signal })
-      // A disk that fails must end the filling too.
       writing.catch((error: unknown) => failed.abort(error))
       try {
         await fill((entry) => packer.add(entry, signal), signal)
@@ -127,6 +129,8 @@ class PacedPacker {
   #isFull = false
 
   constructor() {
+    // Told by the rejections of who reads and writes.
+    this.#pack.on('error', () => undefined)
     const push = this.#pack.push.bind(this.#pack)
     this.#pack.push = (chunk: unknown) => {
       const hasRoom = push(chunk)
@@ -153,6 +157,10 @@ class PacedPacker {
 
   finish(): void {
     this.#pack.finalize()
+  }
+
+  destroy(error: Error): void {
+    this.#pack.destroy(error)
   }
 }
 
