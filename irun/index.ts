@@ -7,6 +7,9 @@
  * consumer's {@link runClient} submits, stages files, follows the output, brings files and receipt home, and
  * finds a run again by its id from another process or on another day. Both keep what they promised in SQLite.
  */
-export type * from './types.ts'
+export { runClient } from './consumer/client.ts'
 export type { RunHost } from './host.ts'
+export { libp2pOpenStream } from './open-stream.ts'
+export { runHandler } from './provider/handler.ts'
 export type { RunState } from './state-machine.ts'
+export type * from './types.ts'

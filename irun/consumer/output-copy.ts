@@ -51,6 +51,10 @@ export class OutputCopy implements AsyncDisposable {
     return this.#byteLength
   }
 
+  parserAtStart(): SpoolParser {
+    return new SpoolParser()
+  }
+
   /** A parser that stands at the end of what is here now. */
   parserAtEnd(): SpoolParser {
     return this.#parser.clone()
