@@ -32,7 +32,7 @@ import {
 import { runClient, runHandler, type RunClient, type RunHandler, type RunHost } from '../irun/index.ts'
 import type { Offer, Verified } from './documents/index.ts'
 import { RunError } from './errors.ts'
-import { identityOf, type Identity } from './identity/index.ts'
+import type { Identity } from './identity/index.ts'
 
 /** What a provider brings. */
 export interface ProviderInit {

@@ -148,12 +148,12 @@ class Keys implements Disposable {
   }
 
   async #interrupt(): Promise<void> {
-    this.#interrupts += 1
-    if (this.#interrupts === 1) {
+    const nth = ++this.#interrupts
+    if (nth === 1) {
       note('\nLetting go of the run; press Ctrl+C again to stop the program.')
       await delay(SECOND_CTRL_C_MS)
-      if (this.#interrupts === 1) await this.detach()
-    } else if (this.#interrupts === 2) {
+      if (this.#interrupts <= nth) await this.detach()
+    } else if (nth === 2) {
       note('Stopping the program; its files and its receipt still come. Once more lets go at once.')
       await this.#handle.cancel().catch((error: unknown) => note(`ishare: ${String(error)}`))
     } else await this.detach()
