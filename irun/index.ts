@@ -9,7 +9,6 @@
  */
 export { runClient } from './consumer/client.ts'
 export type { RunHost } from './host.ts'
-export { libp2pOpenStream } from './open-stream.ts'
 export { runHandler } from './provider/handler.ts'
 export type { RunState } from './state-machine.ts'
 export type * from './types.ts'
