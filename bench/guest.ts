@@ -6,8 +6,7 @@ import { readArtifacts } from '../soda-host/factory/index.ts'
 import { umlLauncher } from '../soda-host/virtual-server/index.ts'
 import type { LaunchSpec, ProgramSpec, RunningServer } from '../soda-host/virtual-server/types.ts'
 import { MIB } from '../src/constants.ts'
-import { row, type Row } from './report.ts'
-import type { BenchContext } from './run.ts'
+import { row, type BenchContext, type Row } from './report.ts'
 
 /** Answers as soon as it runs, then does nothing. */
 const IDLE: ProgramSpec = { argv: ['sh', '-c', 'echo up; exec sleep 1000'], env: {} }

@@ -16,6 +16,13 @@ export interface Row {
   samples: number
 }
 
+/** What each bench is given. */
+export interface BenchContext {
+  /** Path of the file that lists kernel, initrd and images. */
+  artifacts: string
+  samples: number
+}
+
 /** The fewest measurements that a row may stand on. */
 export const SAMPLES_MIN = 10
 

@@ -1,8 +1,7 @@
 /** From the request to run until the program's first byte, and its parts; warm caches. */
 import type { RunHandle } from '../irun/index.ts'
 import { BENCH_LIMITS, withMarket, type Market } from './market.ts'
-import { row, type Row } from './report.ts'
-import type { BenchContext } from './run.ts'
+import { row, type BenchContext, type Row } from './report.ts'
 
 const PARTS = ['leased', 'staged', 'booting', 'running', 'first byte', 'receipt'] as const
 type Part = (typeof PARTS)[number]

@@ -1,13 +1,6 @@
 /** `npm run bench -- [NAME…] [--json FILE]`: runs the named benches, or all. */
 import { parseArgs } from 'node:util'
-import { report, SAMPLES_MIN, type Row } from './report.ts'
-
-/** What each bench is given. */
-export interface BenchContext {
-  /** Path of the file that lists kernel, initrd and images. */
-  artifacts: string
-  samples: number
-}
+import { report, SAMPLES_MIN, type BenchContext, type Row } from './report.ts'
 
 const BENCHES: Record<string, () => Promise<{ bench: (context: BenchContext) => Promise<Row[]> }>> = {
   guest: () => import('./guest.ts'),

@@ -5,8 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { readArtifacts } from '../soda-host/factory/index.ts'
-import { row, type Row } from './report.ts'
-import type { BenchContext } from './run.ts'
+import { row, type BenchContext, type Row } from './report.ts'
 
 const DEBIAN_UML = '/usr/bin/linux.uml'
 const SOURCE = join(import.meta.dirname, 'syscalls.c')

@@ -4,8 +4,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MIB } from '../src/constants.ts'
 import { BENCH_LIMITS, withMarket, type Market } from './market.ts'
-import { row, type Row } from './report.ts'
-import type { BenchContext } from './run.ts'
+import { row, type BenchContext, type Row } from './report.ts'
 
 const STREAM_BYTES = 256 * MIB
 const FILE_BYTES = 256 * MIB
