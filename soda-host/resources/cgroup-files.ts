@@ -1,4 +1,5 @@
 /** Steps that both cgroup versions share. */
+import { accessSync, constants } from 'node:fs'
 import { mkdir, readFile, rmdir, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -26,6 +27,15 @@ export function groupDirectory(parent: string, id: string): string {
 export function assertOurs(directory: string): void {
   if (!basename(directory).startsWith(PREFIX) || directory.includes('/../'))
     throw new HostError('ERR_CGROUP', `not a cgroup of ours: ${directory}`)
+}
+
+export function isWritable(directory: string): boolean {
+  try {
+    accessSync(directory, constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
 }
 
 export async function createGroup(directory: string): Promise<void> {

@@ -1,15 +1,19 @@
 /**
  * cgroup v2: one hierarchy. Theory of operation: a group may either hold processes or pass controllers on to its
- * children ("no internal processes"; the root is exempt). Our own group holds us, so before the first server we move
- * ourselves into a leaf next to the servers' groups, and only then pass the controllers on. If others share our
- * group (a login session), the kernel says EBUSY: then groups still kill and count, but do not limit.
+ * children ("no internal processes"; the root is exempt). Our own group holds us, so for it to become the parent of
+ * the servers' groups we move ourselves into a leaf beside them. Where others share our group (a login session) the
+ * kernel says EBUSY; then the nearest group above that we may use becomes the parent, as container engines do.
+ * Where there is none, groups still kill and count, but do not limit.
  * @see Documentation/admin-guide/cgroup-v2.rst, "No Internal Process Constraint"
  */
+import { existsSync } from 'node:fs'
+import { rmdir } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import {
   assertOurs,
   createGroup,
   groupDirectory,
+  isWritable,
   killUntilEmpty,
   readSetting,
   removeGroup,
@@ -26,33 +30,63 @@ async function words(directory: string, name: string): Promise<string[]> {
   return ((await readSetting(directory, name)) ?? '').split(/\s+/).filter(Boolean)
 }
 
-/** Pass what is wanted and not passed on yet; true when all of it is now. */
-async function passOn(directory: string, controllers: readonly string[]): Promise<boolean> {
+/** Controllers of `wanted` that children of the group get. */
+async function passedOn(directory: string, wanted: readonly string[]): Promise<string[]> {
   const passed = await words(directory, 'cgroup.subtree_control')
+  return wanted.filter((name) => passed.includes(name))
+}
+
+/** Pass on what is there and wanted; true when that is all of it. */
+async function passOn(directory: string, wanted: readonly string[]): Promise<boolean> {
+  const available = await words(directory, 'cgroup.controllers')
+  const passed = await passedOn(directory, wanted)
   try {
-    for (const controller of controllers.filter((name) => !passed.includes(name)))
-      await writeSetting(directory, 'cgroup.subtree_control', `+${controller}`)
-    return true
+    for (const controller of wanted)
+      if (available.includes(controller) && !passed.includes(controller))
+        await writeSetting(directory, 'cgroup.subtree_control', `+${controller}`)
   } catch {
     return false
   }
+  return (await passedOn(directory, wanted)).length === wanted.length
 }
 
-async function enableControllers(directory: string): Promise<string[]> {
-  const available = (await words(directory, 'cgroup.controllers')).filter((name) => WANTED.includes(name))
-  if (available.length > 0 && !(await passOn(directory, available))) {
-    const leaf = join(directory, LEAF)
+/** Make room in our own group; undone when others stay in it. */
+async function passOnFromLeaf(own: string, wanted: readonly string[]): Promise<boolean> {
+  const leaf = join(own, LEAF)
+  try {
     await createGroup(leaf)
     await writeSetting(leaf, 'cgroup.procs', process.pid)
-    await passOn(directory, available)
+    if (await passOn(own, wanted)) return true
+    await writeSetting(own, 'cgroup.procs', process.pid)
+    await rmdir(leaf)
+  } catch {
+    // No leave to move, or controllers stand between us and the way back. Nothing is lost: groups work from there.
   }
-  const passed = await words(directory, 'cgroup.subtree_control')
-  return WANTED.filter((name) => passed.includes(name))
+  return false
 }
 
-function capabilityOf(parent: string, controllers: string[]): CgroupCapability {
-  const missing = WANTED.filter((name) => !controllers.includes(name))
-  const advice = 'run under a systemd unit or scope with Delegate=yes'
+/** Groups above that may be ours to use, nearest first. */
+function* ancestors(directory: string): Generator<string> {
+  for (
+    let above = dirname(directory);
+    existsSync(join(above, 'cgroup.subtree_control'));
+    above = dirname(above)
+  )
+    yield above
+}
+
+/** The group below which servers get theirs. */
+async function chooseParent(own: string, wanted: readonly string[]): Promise<string> {
+  if (await passOn(own, wanted)) return own
+  const available = await words(own, 'cgroup.controllers')
+  if (wanted.some((name) => available.includes(name)) && (await passOnFromLeaf(own, wanted))) return own
+  for (const above of ancestors(own)) if (await passOn(above, wanted)) return above
+  return own
+}
+
+function capabilityOf(parent: string, controllers: string[], wanted: readonly string[]): CgroupCapability {
+  const missing = wanted.filter((name) => !controllers.includes(name))
+  const advice = 'run as root, or under a systemd unit or scope with Delegate=yes'
   const reason = missing.length === 0 ? '' : `${parent} cannot pass on ${missing.join(', ')}: ${advice}`
   return { version: 2, controllers, missing, reason }
 }
@@ -61,25 +95,27 @@ export class CgroupV2 implements Cgroups {
   readonly capability: CgroupCapability
   readonly #parent: string
 
-  private constructor(parent: string, controllers: string[]) {
+  private constructor(parent: string, capability: CgroupCapability) {
     this.#parent = parent
-    this.capability = capabilityOf(parent, controllers)
+    this.capability = capability
   }
 
-  /** `own`: our own current group, writable. */
-  static async open(own: string): Promise<CgroupV2> {
+  /** `own`: our own current group, writable. `wanted`: controllers, for tests on machines that lack ours. */
+  static async open(own: string, wanted: readonly string[] = WANTED): Promise<CgroupV2> {
     // A daemon that was started by an earlier one stands in its leaf already.
-    const parent = basename(own) === LEAF ? dirname(own) : own
-    return new CgroupV2(parent, await enableControllers(parent))
+    const parent = await chooseParent(basename(own) === LEAF ? dirname(own) : own, wanted)
+    return new CgroupV2(parent, capabilityOf(parent, await passedOn(parent, wanted), wanted))
   }
 
-  /** Capability as far as it can be told without changing anything. */
+  /** Capability as far as it can be told without changing anything: what our group or one above it has. */
   static async probe(own: string): Promise<CgroupCapability> {
-    const available = await words(own, 'cgroup.controllers')
-    return capabilityOf(
-      own,
-      WANTED.filter((name) => available.includes(name))
-    )
+    let available = await words(own, 'cgroup.controllers')
+    for (const above of ancestors(own)) {
+      const there = await words(above, 'cgroup.controllers')
+      if (isWritable(above) && there.length > available.length) available = there
+    }
+    const controllers = WANTED.filter((name) => available.includes(name))
+    return capabilityOf(own, controllers, WANTED)
   }
 
   pathsOf(id: string): string[] {

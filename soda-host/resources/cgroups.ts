@@ -6,7 +6,8 @@
  * Attacker: processes in the group; they hold no privilege over it, so they can neither leave nor change it.
  * @see cgroups(7), Documentation/admin-guide/cgroup-v2.rst
  */
-import { accessSync, constants, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
+import { isWritable } from './cgroup-files.ts'
 import { CgroupV1 } from './cgroup-v1.ts'
 import { CgroupV2 } from './cgroup-v2.ts'
 import { locateCgroups, type CgroupLocation } from './cgroup-location.ts'
@@ -32,15 +33,6 @@ export function noCgroups(reason: string): Cgroups {
     pathsOf: () => [],
     create: async () => NO_GROUP,
     open: () => NO_GROUP
-  }
-}
-
-function isWritable(directory: string): boolean {
-  try {
-    accessSync(directory, constants.W_OK)
-    return true
-  } catch {
-    return false
   }
 }
 
