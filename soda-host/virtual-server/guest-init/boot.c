@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#include "init.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define IMAGE_DEVICE "/dev/ubda"
+#define LAYER_DEVICE "/dev/ubdb"
+#define PROCESSES_PARAMETER "ishare.processes="
+#define PROCESSES_DEFAULT 1024
+/* For kernel threads that are born later. */
+#define PROCESSES_RESERVE 16
+#define NICE_INIT (-20)
+
+void report(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	dprintf(STDERR_FILENO, "init: ");
+	vdprintf(STDERR_FILENO, format, arguments);
+	dprintf(STDERR_FILENO, "\n");
+	va_end(arguments);
+}
+
+void power_off(void)
+{
+	sync();
+	reboot(RB_POWER_OFF);
+	for (;;)
+		pause();
+}
+
+void die(const char *what)
+{
+	report("%s: %s", what, strerror(errno));
+	power_off();
+}
+
+static void make_directory(const char *path, mode_t mode)
+{
+	if (mkdir(path, mode) < 0 && errno != EEXIST)
+		die(path);
+}
+
+static void mount_on(const char *type, const char *source, const char *target,
+		     unsigned long flags, const char *options)
+{
+	make_directory(target, 0755);
+	if (mount(source, target, type, flags, options) < 0)
+		die(target);
+}
+
+static void write_setting(const char *path, long value)
+{
+	FILE *file = fopen(path, "w");
+
+	if (!file || fprintf(file, "%ld\n", value) < 0 || fclose(file) != 0)
+		report("%s: %s", path, strerror(errno));
+}
+
+/* The image below, the server's own layer above; both out of sight afterwards. */
+static void mount_root(void)
+{
+	mount_on("squashfs", IMAGE_DEVICE, "/image", MS_RDONLY | MS_NODEV, NULL);
+	mount_on("ext4", LAYER_DEVICE, "/layer", MS_NOATIME | MS_NODEV, NULL);
+	/* A root of the guest that reboots it must not run the program twice. */
+	if (mkdir("/layer/booted", 0700) < 0)
+		die("this server has been booted before");
+	make_directory("/layer/upper", 0755);
+	make_directory("/layer/work", 0755);
+	mount_on("overlay", "overlay", "/root", MS_NOATIME,
+		 "lowerdir=/image,upperdir=/layer/upper,workdir=/layer/work");
+}
+
+/*
+ * Memory file systems are bounded such that all of them full leave room to
+ * run: a full one is the program's trouble, not the guest's end.
+ */
+static void mount_inside(void)
+{
+	mount_on("proc", "proc", "/root/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+	mount_on("sysfs", "sysfs", "/root/sys", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+	mount_on("devtmpfs", "devtmpfs", "/root/dev", MS_NOSUID, "mode=0755,size=1m");
+	mount_on("devpts", "devpts", "/root/dev/pts", MS_NOSUID | MS_NOEXEC,
+		 "gid=5,mode=620,ptmxmode=666");
+	mount_on("tmpfs", "shm", "/root/dev/shm", MS_NOSUID | MS_NODEV, "mode=1777,size=20%");
+	mount_on("tmpfs", "tmp", "/root/tmp", MS_NOSUID | MS_NODEV, "mode=1777,size=20%");
+	mount_on("tmpfs", "run", "/root/run", MS_NOSUID | MS_NODEV, "mode=0755,size=5%");
+	/* Absent where the kernel has no security file system. */
+	mount("securityfs", "/root/sys/kernel/security", "securityfs",
+	      MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+	symlink("/proc/self/fd", "/root/dev/fd");
+	symlink("/proc/self/fd/0", "/root/dev/stdin");
+	symlink("/proc/self/fd/1", "/root/dev/stdout");
+	symlink("/proc/self/fd/2", "/root/dev/stderr");
+}
+
+static void change_root(void)
+{
+	if (chdir("/root") < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0)
+		die("change of root");
+	if (chdir("/") < 0)
+		die("/");
+	make_directory(WORK_DIRECTORY, 0755);
+	make_directory(OUT_DIRECTORY, 0755);
+}
+
+/* A number from the kernel's command line. */
+static long parameter(const char *name, long fallback)
+{
+	char line[4096], *found;
+	int fd = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
+	ssize_t length = fd < 0 ? -1 : read(fd, line, sizeof(line) - 1);
+	long value;
+
+	if (fd >= 0)
+		close(fd);
+	if (length < 0)
+		return fallback;
+	line[length] = '\0';
+	found = strstr(line, name);
+	value = found ? strtol(found + strlen(name), NULL, 10) : 0;
+	return value > 0 ? value : fallback;
+}
+
+static long count_processes(void)
+{
+	DIR *directory = opendir("/proc");
+	struct dirent *entry;
+	long count = 0;
+
+	while (directory && (entry = readdir(directory)))
+		count += entry->d_name[0] >= '1' && entry->d_name[0] <= '9';
+	if (directory)
+		closedir(directory);
+	return count;
+}
+
+/*
+ * The limit holds for the whole guest: rlimits do not bind its root, who is
+ * whom programs run as.
+ */
+static void limit_processes(void)
+{
+	long processes = parameter(PROCESSES_PARAMETER, PROCESSES_DEFAULT);
+	struct rlimit limit = { .rlim_cur = (rlim_t)processes, .rlim_max = (rlim_t)processes };
+
+	write_setting("/proc/sys/kernel/threads-max",
+		      count_processes() + processes + PROCESSES_RESERVE);
+	if (setrlimit(RLIMIT_NPROC, &limit) < 0)
+		report("processes: %s", strerror(errno));
+}
+
+/* Last to be killed and first to run: only init can end what goes wrong. */
+static void protect_init(void)
+{
+	write_setting("/proc/self/oom_score_adj", -1000);
+	if (setpriority(PRIO_PROCESS, 0, NICE_INIT) < 0)
+		report("priority: %s", strerror(errno));
+}
+
+static void name_host(void)
+{
+	char name[32] = "guest-";
+	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || read(fd, name + 6, 8) != 8)
+		report("host name: %s", strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	if (sethostname(name, strlen(name)) < 0)
+		report("host name: %s", strerror(errno));
+}
+
+static void start_loopback(void)
+{
+	struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0)
+		report("loopback: %s", strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
+void boot(void)
+{
+	umask(022);
+	mount_on("devtmpfs", "devtmpfs", "/dev", MS_NOSUID, NULL);
+	mount_root();
+	mount_inside();
+	change_root();
+	limit_processes();
+	protect_init();
+	name_host();
+	start_loopback();
+}
