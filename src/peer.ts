@@ -11,6 +11,7 @@ import { noise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
+import { MemoryDatastore } from 'datastore-core'
 import { createLibp2p } from 'libp2p'
 import { offerSelector, offerValidator } from '../ipublish/index.ts'
 import { HOUR_MS, MINUTE_MS, PROTOCOL_KAD_DHT } from './constants.ts'
@@ -44,8 +45,10 @@ export async function createPeer(init: PeerInit): Promise<Peer> {
   const listen = [...(init.listen ?? [])]
   const list = [...(init.bootstrap ?? [])]
   const isServer = init.isDhtServer ?? listen.length > 0
+  const datastore = new MemoryDatastore()
   return createLibp2p({
     privateKey: init.identity.privateKey,
+    datastore,
     addresses: { listen },
     transports: [tcp()],
     connectionEncrypters: [noise()],
@@ -71,7 +74,7 @@ export async function createPeer(init: PeerInit): Promise<Peer> {
         kBucketSize: DHT_BUCKET_SIZE,
         alpha: DHT_PARALLEL_QUERIES,
         disjointPaths: DHT_DISJOINT_PATHS,
-        validators: { ishare: offerValidator() },
+        validators: { ishare: offerValidator({ datastore }) },
         selectors: { ishare: offerSelector }
       }),
       ishare: ishare({ ...init.ishare, identity: init.identity })
