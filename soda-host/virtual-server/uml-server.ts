@@ -24,6 +24,9 @@ export interface UmlServerInit {
   bootTimeoutMs: number
 }
 
+/** How often usage is looked up where no cgroup counts it. */
+const SAMPLE_MS = 500
+const NOT_COUNTED = { cpuSeconds: undefined, memoryPeakBytes: undefined }
 /** The listener may write to a slow disk. */
 const DELIVERY_PATIENCE_MS = 30_000
 
@@ -125,11 +128,17 @@ export class UmlServer implements RunningServer {
   }
 
   async #watch(): Promise<ServerEnd> {
+    // Nobody else keeps the figures of processes that are gone.
+    const sampling =
+      this.#group.paths.length === 0 ? setInterval(() => this.#count(NOT_COUNTED), SAMPLE_MS) : undefined
+    sampling?.unref()
     try {
       await processGone(this.record, this.#released.signal)
     } catch {
       // Released: what becomes of the guest is for its next keeper to see.
       return new Promise(() => undefined)
+    } finally {
+      clearInterval(sampling)
     }
     const { end, usage } = await bury(this.#files, this.#group, this.#killReason)
     this.#isEnded = true

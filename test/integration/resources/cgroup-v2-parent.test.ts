@@ -24,8 +24,9 @@ describe('parent of the groups of servers on cgroup version 2', () => {
       console.warn('    SKIPPED: no controller on version 2 here')
       this.skip()
     }
-    controller = controllers.split(' ')[0] ?? ''
-    writeFileSync(join(own, 'cgroup.subtree_control'), `+${controller ?? ''}`)
+    const [first = ''] = controllers.split(' ')
+    controller = first
+    writeFileSync(join(own, 'cgroup.subtree_control'), `+${first}`)
     top = join(own, `ishare-test-${process.pid}`)
     session = join(top, 'session')
   })
