@@ -47,7 +47,7 @@ const LOST = new Set([
 export class Transport {
   readonly #init: TransportInit
   readonly #pool: Pool
-  #hasAnswered = false
+  #wasThere = false
 
   constructor(init: TransportInit) {
     this.#init = init
@@ -69,7 +69,7 @@ export class Transport {
         ...(body !== undefined && { body: body as Dispatcher.DispatchOptions['body'] & {} }),
         ...(signal !== undefined && { signal })
       })
-      this.#hasAnswered = true
+      this.#wasThere = true
       if (response.statusCode < 400) return response.body
       throw await refusal(response)
     } catch (error) {
@@ -86,7 +86,9 @@ export class Transport {
         cause: error
       })
     if (code === undefined || !LOST.has(code)) return error
-    return new LostConnection(this.#init.socketPath, code, error)
+    const lost = new LostConnection(this.#init.socketPath, code, error)
+    if (lost.mayHaveBeenSent) this.#wasThere = true
+    return lost
   }
 
   /** As often as it takes. `attempt` may be carried out twice, unless `isRepeatable` is false. */
@@ -107,7 +109,7 @@ export class Transport {
 
   /** Decides how often something is tried again. */
   patience(): Patience {
-    return new Patience(this.#hasAnswered ? this.#init.reconnectMs : 0, this.#init.reconnectMs)
+    return new Patience(() => (this.#wasThere ? this.#init.reconnectMs : 0))
   }
 
   async close(): Promise<void> {
@@ -116,24 +118,23 @@ export class Transport {
 }
 
 /** Time that is left for a daemon to come back; any success begins it anew. */
-export class Patience {
-  readonly #fullMs: number
-  #endsAtMs: number
+class Patience {
+  readonly #windowMs: () => number
+  #sinceMs = Date.now()
   #pauseMs = PAUSE_MS_MIN
 
-  constructor(firstMs: number, fullMs: number) {
-    this.#fullMs = fullMs
-    this.#endsAtMs = Date.now() + firstMs
+  constructor(windowMs: () => number) {
+    this.#windowMs = windowMs
   }
 
   renew(): void {
-    this.#endsAtMs = Date.now() + this.#fullMs
+    this.#sinceMs = Date.now()
     this.#pauseMs = PAUSE_MS_MIN
   }
 
   /** Pause before the next attempt. @throws `error` when it is another than a lost connection, or time is up */
   async after(error: unknown, signal: AbortSignal | undefined): Promise<void> {
-    if (!(error instanceof LostConnection) || Date.now() >= this.#endsAtMs) throw error
+    if (!(error instanceof LostConnection) || Date.now() - this.#sinceMs >= this.#windowMs()) throw error
     await delay(this.#pauseMs, undefined, signal && { signal })
     this.#pauseMs = Math.min(2 * this.#pauseMs, PAUSE_MS_MAX)
   }

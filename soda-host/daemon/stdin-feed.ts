@@ -1,4 +1,5 @@
 import { HostError } from '../../src/errors.ts'
+import type { RunningServer } from '../virtual-server/types.ts'
 import type { StdinAnswer } from './api.ts'
 import { abortable } from './bell.ts'
 import type { Keeper } from './keeper.ts'
@@ -53,31 +54,47 @@ export class StdinFeed {
   async #feed({ offset, data, isLast }: StdinPiece, signal: AbortSignal): Promise<void> {
     const { book } = this.#keeper
     await until(book.changed, () => !['created', 'booting'].includes(book.record.state), signal)
+    if (data.length === 0 && isLast && this.#isEndKnown(offset)) return
     const program = await this.#keeper.program(signal)
     if (offset !== this.#takenBytes)
       throw new HostError(
         'ERR_SERVER_STATE',
         `standard input of server ${book.id} stands at ${this.#takenBytes}, not at ${offset}`
       )
-    if (book.record.stdin.ended) {
-      if (data.length === 0 && isLast) return
+    if (book.record.stdin.ended)
       throw new HostError('ERR_SERVER_STATE', `standard input of server ${book.id} has ended`)
-    }
-    const target = offset + data.length
-    if (data.length > 0) {
-      // Its failure shows in the server's state.
-      program.stdin(offset, data).catch(() => undefined)
-      const isOver = (): boolean => book.record.state !== 'running'
-      await until(book.changed, () => this.#takenBytes >= target || isOver(), signal)
-      if (this.#takenBytes < target)
-        throw new HostError(
-          'ERR_SERVER_STATE',
-          `the program of server ${book.id} ended before it took its input`
-        )
-    }
+    if (data.length > 0) await this.#feedData(program, offset, data, signal)
     if (!isLast) return
-    await abortable(program.stdinEnd(target), signal)
+    // First noted, then said: whoever finds the note says it again.
     book.note({ stdin: { ...book.record.stdin, ended: true } })
+    await abortable(program.stdinEnd(offset + data.length), signal)
+  }
+
+  /** The end said again, or to a program that is no more: nothing can be lost by it. */
+  #isEndKnown(offset: number): boolean {
+    const { state, stdin } = this.#keeper.book.record
+    if (offset !== stdin.takenBytes) return false
+    if (state !== 'running' && !stdin.ended) this.#keeper.book.note({ stdin: { ...stdin, ended: true } })
+    return state !== 'running' || stdin.ended
+  }
+
+  async #feedData(
+    program: RunningServer,
+    offset: number,
+    data: Uint8Array,
+    signal: AbortSignal
+  ): Promise<void> {
+    const { book } = this.#keeper
+    const target = offset + data.length
+    // Its failure shows in the server's state.
+    program.stdin(offset, data).catch(() => undefined)
+    const isOver = (): boolean => book.record.state !== 'running'
+    await until(book.changed, () => this.#takenBytes >= target || isOver(), signal)
+    if (this.#takenBytes < target)
+      throw new HostError(
+        'ERR_SERVER_STATE',
+        `the program of server ${book.id} ended before it took its input`
+      )
   }
 
   get #takenBytes(): number {

@@ -1,0 +1,50 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
+import type { DaemonConfig } from '../../../soda-host/daemon/index.ts'
+
+/** A daemon in a process of its own. */
+export interface DaemonProcess extends AsyncDisposable {
+  readonly child: ChildProcess
+  /** Resolves with all that it said on standard error, when it has ended. */
+  readonly ended: Promise<string>
+  /** End it without a chance to do anything. */
+  kill(): Promise<void>
+  /** SIGTERM, and wait. @returns exit status */
+  terminate(): Promise<number | null>
+}
+
+/** Start one and wait until it answers. Rejects with what it said if it ends before. `dieBefore`: see the fixture. */
+export async function startDaemonProcess(config: DaemonConfig, dieBefore = 0): Promise<DaemonProcess> {
+  const script = join(import.meta.dirname, '..', '..', 'fixtures', 'daemon', 'daemon-process.ts')
+  const child = spawn(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', script, JSON.stringify(config), String(dieBefore)],
+    {
+      stdio: ['ignore', 'pipe', 'pipe']
+    }
+  )
+  const closed = once(child, 'close')
+  const said = text(child.stderr)
+  const ended = closed.then(() => said)
+  const ready = once(createInterface({ input: child.stdout }), 'line').then(() => true)
+  const isReady = await Promise.race([ready, ended.then(() => false)])
+  if (!isReady && dieBefore === 0) throw new Error(`the daemon ended: ${await said}`)
+  const kill = async (): Promise<void> => {
+    child.kill('SIGKILL')
+    await closed
+  }
+  return {
+    child,
+    ended,
+    kill,
+    async terminate() {
+      child.kill('SIGTERM')
+      await closed
+      return child.exitCode
+    },
+    [Symbol.asyncDispose]: kill
+  }
+}
