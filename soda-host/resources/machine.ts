@@ -65,14 +65,22 @@ function hostKernel(): MachineFact {
   return fact('host-kernel', 'fail', release(), `Linux ${KERNEL_MIN.join('.')} or newer is needed`)
 }
 
-/** @see Documentation/admin-guide/LSM/Yama.rst */
-function ptraceScope(): MachineFact {
-  const scope = setting('/proc/sys/kernel/yama/ptrace_scope')
+/**
+ * Guest kernels trace their own children, without any capability: scope 2 forbids that as scope 3 does.
+ * @see Documentation/admin-guide/LSM/Yama.rst
+ */
+export function ptraceFact(scope: string | undefined): MachineFact {
   if (scope === undefined) return fact('ptrace', 'ok', 'no Yama restriction')
-  if (scope !== '3') return fact('ptrace', 'ok', `ptrace_scope ${scope}`)
-  const advice =
-    'guest kernels need ptrace: boot without kernel.yama.ptrace_scope=3 (it cannot be lowered at run time)'
-  return fact('ptrace', 'fail', 'ptrace_scope 3 forbids all ptrace', advice)
+  const found = `ptrace_scope ${scope}`
+  if (scope === '0' || scope === '1') return fact('ptrace', 'ok', found)
+  if (scope === '2')
+    return fact('ptrace', 'fail', found, 'guest kernels need ptrace: sysctl kernel.yama.ptrace_scope=1')
+  return fact(
+    'ptrace',
+    'fail',
+    found,
+    'guest kernels need ptrace: set kernel.yama.ptrace_scope=1 at boot; 3 stays until then'
+  )
 }
 
 function userNamespaces(): MachineFact {
@@ -173,7 +181,14 @@ function processor(): MachineFact {
  */
 export async function machineFacts(directory: string): Promise<MachineFact[]> {
   return [
-    ...[privileges(), architecture(), processor(), hostKernel(), ptraceScope(), userNamespaces()],
+    ...[
+      privileges(),
+      architecture(),
+      processor(),
+      hostKernel(),
+      ptraceFact(setting('/proc/sys/kernel/yama/ptrace_scope')),
+      userNamespaces()
+    ],
     ...programs(),
     ...(await Promise.all([jail(), cgroups(), memoryFileSystem(), diskSpace(directory)]))
   ]

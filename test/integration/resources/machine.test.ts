@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import { machineFacts } from '../../../soda-host/resources/index.ts'
+import { ptraceFact } from '../../../soda-host/resources/machine.ts'
 import { findProgram, hostPath } from '../../../soda-host/resources/host-programs.ts'
 import { codeOf } from '../../helpers/errors.ts'
 import { requires } from '../../helpers/capabilities.ts'
@@ -39,6 +40,11 @@ describe('facts of the machine', () => {
     } finally {
       process.env['PATH'] = path
     }
+  })
+
+  it('know which settings of Yama stop guest kernels', () => {
+    const statuses = [undefined, '0', '1', '2', '3'].map((scope) => ptraceFact(scope).status)
+    expect(statuses).to.deep.equal(['ok', 'ok', 'ok', 'fail', 'fail'])
   })
 
   it('look into sbin also for an ordinary user', () => {
