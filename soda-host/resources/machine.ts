@@ -190,6 +190,7 @@ export async function machineFacts(directory: string): Promise<MachineFact[]> {
       userNamespaces()
     ],
     ...programs(),
-    ...(await Promise.all([jail(), cgroups(), memoryFileSystem(), diskSpace(directory)]))
+    ...(await Promise.all([jail(), cgroups(), memoryFileSystem()])),
+    disk
   ]
 }
