@@ -158,6 +158,7 @@ export class AttachedRun implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.events.end()
     this.stdin.close()
+    await this.copy[Symbol.asyncDispose]()
   }
 
   #commit(change: (run: ConsumerRun) => ConsumerRun): void {

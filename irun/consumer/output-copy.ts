@@ -18,6 +18,7 @@ const SCAN_BYTES = MIB
 const spoolBytesMax = (outputBytesMax: number): number => 2 * outputBytesMax + 64 * KIB
 
 export class OutputCopy implements AsyncDisposable {
+  readonly #path: string
   readonly #file: FileHandle
   readonly #outputBytesMax: number
   readonly #parser: SpoolParser
@@ -33,14 +34,21 @@ export class OutputCopy implements AsyncDisposable {
     })
     try {
       const { parser, byteLength } = await scan(file)
-      return new OutputCopy(file, outputBytesMax, parser, byteLength)
+      return new OutputCopy(path, file, outputBytesMax, parser, byteLength)
     } catch (error) {
       await file.close()
       throw error
     }
   }
 
-  private constructor(file: FileHandle, outputBytesMax: number, parser: SpoolParser, byteLength: number) {
+  private constructor(
+    path: string,
+    file: FileHandle,
+    outputBytesMax: number,
+    parser: SpoolParser,
+    byteLength: number
+  ) {
+    this.#path = path
     this.#file = file
     this.#outputBytesMax = outputBytesMax
     this.#parser = parser
@@ -86,10 +94,15 @@ export class OutputCopy implements AsyncDisposable {
     this.grown.ring()
   }
 
-  /** Up to READ_BYTES from `offset` on, as far as there is something. */
+  /**
+   * Up to READ_BYTES from `offset` on, also when writing has ended. Opened for each read: a reader may be left
+   * alone at any time, and must not hold a file then.
+   */
   async read(offset: number, end: number): Promise<Uint8Array> {
-    const buffer = Buffer.allocUnsafe(Math.max(0, Math.min(READ_BYTES, end - offset)))
-    const { bytesRead } = await this.#file.read(buffer, 0, buffer.byteLength, offset)
+    await using file = await open(this.#path, 'r')
+    const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, end - offset))
+    const { bytesRead } = await file.read(buffer, 0, buffer.byteLength, offset)
+    if (bytesRead === 0) throw new RunError('ERR_RUN_STATE', 'the copy of the output was cut meanwhile')
     return buffer.subarray(0, bytesRead)
   }
 

@@ -16,6 +16,7 @@ import {
 } from '../../../irun/index.ts'
 import type { ConsumerLimits, ProviderLimits } from '../../../irun/limits.ts'
 import type { RunClientComponents, SubmitRequest } from '../../../irun/types.ts'
+import { MIB } from '../../../src/constants.ts'
 import type { Limits, Offer, PayloadInput, Verified } from '../../../src/documents/index.ts'
 import { createIdentity, type Identity } from '../../../src/identity/index.ts'
 import { sampleLimits, sampleOffer, signed } from '../documents.ts'
@@ -54,6 +55,15 @@ export async function startNode(identity?: Identity, port = 0): Promise<Node> {
   }
 }
 
+/** As wide as the fake host's slice. */
+export const RULES: PayloadInput<'offer'>['rules'] = {
+  who: { kind: 'anyone' },
+  perRun: sampleLimits({ cpu: 1, memoryBytes: 512 * MIB, diskBytes: 512 * MIB, outputBytesMax: 2048 * MIB }),
+  egress: { kind: 'none' },
+  concurrentRunsPerPeer: 2,
+  mayFreeze: false
+}
+
 export interface MarketInit {
   offer?: Partial<PayloadInput<'offer'>>
   providerLimits?: Partial<ProviderLimits>
@@ -88,7 +98,7 @@ export async function openMarket(init: MarketInit = {}): Promise<Market> {
   const { images } = await fake.capacity()
   const offer = await signed(
     'offer',
-    sampleOffer(provider.identity, { images, addresses: provider.addresses(), ...init.offer }),
+    sampleOffer(provider.identity, { images, addresses: provider.addresses(), rules: RULES, ...init.offer }),
     provider.identity
   )
   const errors: unknown[] = []
@@ -107,8 +117,9 @@ export async function openMarket(init: MarketInit = {}): Promise<Market> {
   )
   await handler.start()
   undo.defer(() => handler.stop())
+  let stack = undo
   function newClient(stateDir = join(directory, 'consumer'), node = consumer): RunClient {
-    return undo.use(
+    return stack.use(
       runClient(
         { identity: node.identity, openStream: node.openStream },
         { stateDir, limits: { reconnectMsMin: 20, reconnectMsMax: 200, ...init.consumerLimits } }
@@ -123,7 +134,7 @@ export async function openMarket(init: MarketInit = {}): Promise<Market> {
     program: { argv: ['sh', '-c', script] },
     ...changes
   })
-  const resources = undo.move()
+  const resources = (stack = undo.move())
   return {
     directory,
     provider,
