@@ -36,8 +36,8 @@ const OVERHEAD_BYTES = 24 * MIB
 const OVERHEAD_PER_PROCESS_BYTES = 128 * KIB
 /** The host's page tables take 8 bytes in 4096 per mapping of a page; most pages are mapped by few processes. */
 const PAGE_TABLE_FRACTION = 4 / 512
-/** bubblewrap twice, the guest kernel and its helper threads, the console's two. */
-const HOST_PROCESSES = 16
+/** bubblewrap twice, the guest kernel and its helper threads, the console's, guest init, and what it keeps in reserve. */
+const HOST_PROCESSES = 32
 /** The memory file is rounded up to pages and holds the kernel's own area as well. */
 const MEMORY_FILE_SLACK_BYTES = 16 * MIB
 

@@ -180,17 +180,10 @@ function processor(): MachineFact {
  * `directory`: where servers will live; it exists.
  */
 export async function machineFacts(directory: string): Promise<MachineFact[]> {
-  return [
-    ...[
-      privileges(),
-      architecture(),
-      processor(),
-      hostKernel(),
-      ptraceFact(setting('/proc/sys/kernel/yama/ptrace_scope')),
-      userNamespaces()
-    ],
-    ...programs(),
-    ...(await Promise.all([jail(), cgroups(), memoryFileSystem()])),
-    disk
-  ]
+  // First and alone: it throws for a directory that is not there, and no child may be running then.
+  const disk = await diskSpace(directory)
+  const tried = await Promise.all([jail(), cgroups(), memoryFileSystem()])
+  const read = [privileges(), architecture(), processor(), hostKernel(), userNamespaces()]
+  const ptrace = ptraceFact(setting('/proc/sys/kernel/yama/ptrace_scope'))
+  return [...read, ptrace, ...programs(), ...tried, disk]
 }
