@@ -109,15 +109,17 @@ async function pack(
       const file = createWriteStream(partPath, { mode: 0o600, flags: 'wx', flush: true })
       file.once('error', (error) => failed.abort(error))
       const writing = pipeline(packer.chunks(), file, { signal })
-      writing.catch((error: unknown) => failed.abort(error))
+      writing.catch(() => undefined)
       try {
         await fill((entry) => packer.add(entry, signal), signal)
         packer.finish()
+        await writing
       } catch (error) {
+        // A no-op if the disk or the caller was first: everything else is a consequence then.
         failed.abort(error)
+        await writing.catch(() => undefined)
+        throw signal.reason
       }
-      await writing.catch(() => undefined)
-      signal.throwIfAborted()
     }
   })
 }
@@ -151,7 +153,7 @@ class PacedPacker {
     const { path: name, mode, kind: type, sizeBytes: size } = file
     const header = { name, mode: mode & 0o777, type, size, mtime: new Date(0) }
     if (type === 'file' && size > 0) await pipeline(exactly(file), this.#pack.entry(header), { signal })
-    else this.#pack.entry(header, '')
+    else this.#pack.entry(header, '').on('error', () => undefined)
     for (let read = this.#read.next(); this.#isFull; read = this.#read.next()) await abortable(read, signal)
   }
 
