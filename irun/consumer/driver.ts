@@ -33,6 +33,7 @@ export class RunDriver implements RunHandle {
   /** Resolves when the output has ended: where a view is done. */
   readonly #ended: Promise<void>
   #session: ConsumerSession | undefined
+  #wasConnected = false
   #size: { columns: number; rows: number } | undefined
 
   constructor(init: DriverInit) {
@@ -141,6 +142,7 @@ export class RunDriver implements RunHandle {
     const { limits, isView } = this.#init
     const signal = AbortSignal.any([this.#controller.signal, this.#overdue()])
     const stream = await this.#openStream(signal)
+    this.#wasConnected = true
     try {
       const session = new ConsumerSession(this.#run, stream, limits, isView)
       await session.open(signal)
@@ -209,7 +211,7 @@ export class RunDriver implements RunHandle {
     const nowMs = Date.now()
     const isHopeless =
       lease === undefined
-        ? error instanceof UnreachableError || nowMs > giveUpAtMs
+        ? nowMs > giveUpAtMs || (error instanceof UnreachableError && !this.#wasConnected)
         : nowMs > lease.payload.keepUntil * SECOND_MS + this.#init.limits.overdueMs
     if (!isHopeless) return
     const failure = { code: 'ERR_PROVIDER_UNREACHABLE', reasons: [] }
