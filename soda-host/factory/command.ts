@@ -55,6 +55,8 @@ export function start(file: string, args: readonly string[], options: CommandOpt
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...(options.signal === undefined ? {} : { cancelSignal: options.signal })
   })
+  // Else execa would throw away what is printed before the caller begins to read.
+  subprocess.stdout.pause()
   // A program that ends before it has read its input is judged by its exit status.
   subprocess.stdin.on('error', () => undefined)
   const tail: string[] = []

@@ -1,5 +1,5 @@
 /** What the factory is pinned to, and its limits. Each is written here and nowhere else. */
-import { GIB, MINUTE_MS } from '../../src/constants.ts'
+import { GIB, MINUTE_MS, SECOND_MS } from '../../src/constants.ts'
 
 /** The Debian suite that images are made of; kernel sources come from its backports. */
 export const DEBIAN_SUITE = 'trixie'
@@ -43,7 +43,7 @@ export const IMAGE_NAME_BYTES_MAX = 255
 /** Settings under which two builds give the same bytes. @see Documentation/kbuild/reproducible-builds.rst */
 export const KERNEL_MAKE_SETTINGS = {
   ARCH: 'um',
-  KBUILD_BUILD_TIMESTAMP: `@${SOURCE_DATE_EPOCH}`,
+  KBUILD_BUILD_TIMESTAMP: new Date(SOURCE_DATE_EPOCH * SECOND_MS).toUTCString(),
   KBUILD_BUILD_USER: 'ishare',
   KBUILD_BUILD_HOST: 'factory',
   KBUILD_BUILD_VERSION: '1',
