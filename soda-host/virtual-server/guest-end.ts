@@ -32,9 +32,11 @@ export function endOf({ killReason, outOfMemoryKills, exitCode, console }: EndFa
   const panic = console.split('\n').find((line) => line.includes('Kernel panic'))
   if (panic !== undefined) return { kind: 'panic', detail: printable(panic) }
   if (exitCode === 0) return { kind: 'halted', detail: '' }
-  if (exitCode === EXIT_CODE_SIGKILL) return { kind: 'killed', detail: 'killed from outside' }
+  // No exit code: bubblewrap itself was killed, or its jail before it stood.
+  if (exitCode === EXIT_CODE_SIGKILL || exitCode === undefined)
+    return { kind: 'killed', detail: 'killed from outside' }
   const last = printable(console.trim().split('\n').at(-1) ?? '')
-  return { kind: 'unknown', detail: `exit code ${exitCode ?? 'unknown'}; last words: ${last}` }
+  return { kind: 'unknown', detail: `exit code ${exitCode}; last words: ${last}` }
 }
 
 /**

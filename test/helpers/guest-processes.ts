@@ -39,7 +39,7 @@ export function guestKernelOf(record: ProcessRecord): number | undefined {
 
 /** One field of /proc/PID/status, as text. */
 export function statusField(pid: number, name: string): string {
-  return new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(readOrEmpty(`/proc/${pid}/status`))?.[1] ?? ''
+  return new RegExp(`^${name}:[ \\t]*(.*)$`, 'm').exec(readOrEmpty(`/proc/${pid}/status`))?.[1] ?? ''
 }
 
 function isLeft(pid: number, spec: LaunchSpec): boolean {
