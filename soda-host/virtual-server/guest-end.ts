@@ -29,7 +29,8 @@ export interface EndFacts {
 export function endOf({ killReason, outOfMemoryKills, exitCode, console }: EndFacts): ServerEnd {
   if (killReason !== undefined) return { kind: 'killed', detail: printable(killReason) }
   if (outOfMemoryKills > 0) return { kind: 'killed', detail: 'the host killed it for want of memory' }
-  const panic = console.split('\n').find((line) => line.includes('Kernel panic'))
+  // The line may begin with a log level.
+  const panic = /Kernel panic.*/.exec(console)?.[0]
   if (panic !== undefined) return { kind: 'panic', detail: printable(panic) }
   if (exitCode === 0) return { kind: 'halted', detail: '' }
   // No exit code: bubblewrap itself was killed, or its jail before it stood.

@@ -24,6 +24,8 @@ export interface UmlServerInit {
   bootTimeoutMs: number
 }
 
+/** A guest without its channel may take this long to end by itself. */
+const LAST_WORDS_MS = 2000
 /** How often usage is looked up where no cgroup counts it. */
 const SAMPLE_MS = 500
 const NOT_COUNTED = { cpuSeconds: undefined, memoryPeakBytes: undefined }
@@ -136,7 +138,7 @@ export class UmlServer implements RunningServer {
       await processGone(this.record, this.#released.signal)
     } catch {
       // Released: what becomes of the guest is for its next keeper to see.
-      return new Promise(() => undefined)
+      return await new Promise(() => undefined)
     } finally {
       clearInterval(sampling)
     }
@@ -152,6 +154,9 @@ export class UmlServer implements RunningServer {
   /** A guest that breaks the protocol or has rebooted has lost its program: it is of no more use. */
   async #watchChannel(): Promise<void> {
     const error = await this.#channel.closed
+    // A guest that halts or panics closes its channel first, and then has a moment to end by itself.
+    if (error.code === 'ERR_CHANNEL_CLOSED')
+      await Promise.race([this.ended, delay(LAST_WORDS_MS, undefined, { ref: false })])
     if (!this.#released.signal.aborted) this.#kill(`killed by the host: ${error.message}`)
   }
 
