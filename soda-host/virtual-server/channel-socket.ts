@@ -1,9 +1,8 @@
 import { rename, rm } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
 import { HostError } from '../../src/errors.ts'
+import { shortPath } from './short-path.ts'
 
-/** sun_path holds 108 bytes with the final NUL. @see unix(7) */
-const PATH_BYTES_MAX = 107
 const FRESH_SUFFIX = '.new'
 
 /** A listening Unix socket to be handed to a guest. `close` gives up our copy only; the path stays. */
@@ -35,20 +34,20 @@ async function listen(server: Server, path: string): Promise<void> {
 /**
  * Listen at `path` with a descriptor to hand on. Node removes the path that it bound when it closes the socket, so
  * the socket is renamed away from that name first: the path lives as long as its directory.
- * @throws ERR_JAIL when the path is too long for a socket or cannot be bound
+ * @throws ERR_JAIL when the path cannot be bound
  */
 export async function listenForGuest(path: string): Promise<ChannelSocket> {
   const fresh = path + FRESH_SUFFIX
-  if (Buffer.byteLength(fresh) > PATH_BYTES_MAX)
-    throw new HostError(
-      'ERR_JAIL',
-      `socket path is longer than ${PATH_BYTES_MAX} bytes: ${fresh}; choose a shorter state directory`
-    )
+  // Kept until the socket is closed, since Node then removes what it finds under the name that it bound.
+  const short = await shortPath(fresh)
   const server = createServer((socket) => socket.destroy())
-  const close = (): Promise<void> => new Promise((resolve) => server.close(() => resolve()))
+  const close = async (): Promise<void> => {
+    await new Promise((resolve) => server.close(resolve))
+    await short[Symbol.asyncDispose]()
+  }
   try {
     await rm(fresh, { force: true })
-    await listen(server, fresh)
+    await listen(server, short.path)
     await rename(fresh, path)
     const fd = descriptorOf(server)
     if (fd === undefined) throw new TypeError('a listening server without a descriptor')

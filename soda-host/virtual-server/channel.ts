@@ -29,6 +29,7 @@ import {
 import { OutputFlow } from './channel-output.ts'
 import { StdinFlow } from './channel-stdin.ts'
 import { abortable } from './channel-turns.ts'
+import { shortPath } from './short-path.ts'
 import type { GuestChannel, GuestChannelOptions } from './channel-types.ts'
 import { UploadFlow } from './channel-upload.ts'
 import { formatError, type Frame, FrameDecoder, FrameType, GUEST_FRAMES } from './frames.ts'
@@ -158,14 +159,16 @@ class Channel implements GuestChannel {
 
   /** Undefined when it should be tried again. @throws ERR_CHANNEL_CLOSED when there is nobody to connect to */
   async #connect(): Promise<Socket | undefined> {
-    const socket = connect({ path: this.#socketPath })
-    const { promise, resolve, reject } = Promise.withResolvers<undefined>()
-    socket.once('connect', () => resolve(undefined)).once('error', reject)
+    let socket: Socket | undefined
     try {
+      await using short = await shortPath(this.#socketPath)
+      const { promise, resolve, reject } = Promise.withResolvers<undefined>()
+      socket = connect({ path: short.path })
+      socket.once('connect', () => resolve(undefined)).once('error', reject)
       await abortable(promise, this.#closing.signal)
       return socket
     } catch (cause) {
-      socket.destroy()
+      socket?.destroy()
       const code = (cause as NodeJS.ErrnoException).code ?? ''
       // The queue of the listening socket is full.
       if (code === 'EAGAIN') return undefined
