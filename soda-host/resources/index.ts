@@ -1,9 +1,6 @@
 /**
- * What the machine gives and what a server gets of it: admission, limits, cgroups, CPUs, and the machine's facts.
+ * What the machine gives and what a server gets of it: admission, limits, cgroups, CPUs. The daemon uses the parts;
+ * for everybody else there are the facts of the machine.
  * @packageDocumentation
  */
-export { admit, promised, type Admission, type Shortage, type Slice } from './admission.ts'
-export { openCgroups } from './cgroups.ts'
-export type { CgroupCapability, Cgroups } from './cgroup-types.ts'
-export { allowedCpus, chooseCpu, type PlacedServer } from './cpu-balancer.ts'
 export { machineFacts, type FactStatus, type MachineFact } from './machine.ts'

@@ -5,7 +5,8 @@
  * processes, the channel. Whatever step fails, everything before it is undone. After a crash of the daemon in the
  * middle, {@link ServerLauncher.sweep} finds all of it from the server's directory alone.
  */
-import { readFile, rm, writeFile } from 'node:fs/promises'
+import { readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { HostError } from '../../src/errors.ts'
 import { joinFiles, openCgroups } from '../resources/cgroups.ts'
 import type { Cgroups, ServerCgroup } from '../resources/cgroup-types.ts'
 import { hostKnobs, type HostKnobs } from '../resources/limits.ts'
@@ -52,6 +53,7 @@ class UmlLauncher implements ServerLauncher {
 
   async launch(spec: LaunchSpec, listener: ServerListener): Promise<RunningServer> {
     assertSpec(spec)
+    await assertFiles(spec)
     const files = serverFiles(spec.directory)
     const cgroups = await this.#openCgroups()
     try {
@@ -136,6 +138,14 @@ function assertSpec({ id, slot, hostCpu }: LaunchSpec): void {
   uidOfSlot(slot)
   if (!Number.isInteger(hostCpu) || hostCpu < 0)
     throw new TypeError(`hostCpu: expected a CPU number, got ${hostCpu}`)
+}
+
+/** @throws ERR_BOOT_FAILED when a file that the guest starts from is not there */
+async function assertFiles({ kernelPath, initrdPath, imagePath }: LaunchSpec): Promise<void> {
+  for (const path of [kernelPath, initrdPath, imagePath]) {
+    const entry = await stat(path).catch(() => undefined)
+    if (entry?.isFile() !== true) throw new HostError('ERR_BOOT_FAILED', `no such file: ${path}`)
+  }
 }
 
 /** Servers get uids of their own only where we may hand them out. */

@@ -37,14 +37,24 @@ export function guestKernelOf(record: ProcessRecord): number | undefined {
   return processesOf(record).find((pid) => readOrEmpty(`/proc/${pid}/cmdline`).startsWith('/linux\0'))
 }
 
-/** One field of /proc/PID/status, as text. */
+/** /proc/PID/status by name, as of one moment; empty when the process is gone. */
+export function statusOf(pid: number): Map<string, string> {
+  const lines = readOrEmpty(`/proc/${pid}/status`).split('\n').filter(Boolean)
+  return new Map(
+    lines.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trim()])
+  )
+}
+
+/** One field of it; empty when the process is gone. */
 export function statusField(pid: number, name: string): string {
-  return new RegExp(`^${name}:[ \\t]*(.*)$`, 'm').exec(readOrEmpty(`/proc/${pid}/status`))?.[1] ?? ''
+  return statusOf(pid).get(name) ?? ''
 }
 
 function isLeft(pid: number, spec: LaunchSpec): boolean {
-  if (statusField(pid, 'State').startsWith('Z')) return false
-  const isItsUid = process.getuid?.() === 0 && statusField(pid, 'Uid').startsWith(`${uidOfSlot(spec.slot)}\t`)
+  const status = statusOf(pid)
+  if (status.get('State')?.startsWith('Z') !== false) return false
+  const isItsUid =
+    process.getuid?.() === 0 && status.get('Uid')?.split('\t')[0] === String(uidOfSlot(spec.slot))
   return isItsUid || readOrEmpty(`/proc/${pid}/cmdline`).includes(spec.directory)
 }
 
@@ -55,7 +65,7 @@ export function tracesOf(spec: LaunchSpec): string[] {
   return [
     ...allPids()
       .filter((pid) => isLeft(pid, spec))
-      .map((pid) => `process ${pid}: ${statusField(pid, 'Name')}`),
+      .map((pid) => `process ${pid}: ${statusOf(pid).get('Name') ?? 'gone'}`),
     ...[...new Set(groups)].filter((path) => existsSync(path)).map((path) => `cgroup ${path}`),
     ...readOrEmpty('/proc/self/mounts')
       .split('\n')
