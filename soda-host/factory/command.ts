@@ -4,7 +4,9 @@
  */
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
+import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
+import { pipeline } from 'node:stream/promises'
 import { execa, ExecaError } from 'execa'
 import type { FactoryErrorCode } from '../../src/errors.ts'
 import { FactoryError } from '../../src/errors.ts'
@@ -55,8 +57,9 @@ export function start(file: string, args: readonly string[], options: CommandOpt
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...(options.signal === undefined ? {} : { cancelSignal: options.signal })
   })
-  // Else execa would throw away what is printed before the caller begins to read.
-  subprocess.stdout.pause()
+  // Connected at once: execa throws away what nobody reads, and the caller may need a moment.
+  const stdout = new PassThrough()
+  pipeline(subprocess.stdout, stdout).catch(() => undefined)
   // A program that ends before it has read its input is judged by its exit status.
   subprocess.stdin.on('error', () => undefined)
   const tail: string[] = []
@@ -79,7 +82,7 @@ export function start(file: string, args: readonly string[], options: CommandOpt
   )
   // It is awaited later: until then a failure is not an unhandled one.
   done.catch(() => undefined)
-  return { stdin: subprocess.stdin, stdout: subprocess.stdout, done }
+  return { stdin: subprocess.stdin, stdout, done }
 }
 
 /** The command line itself stays in the cause: it is long and seldom what is wrong. */

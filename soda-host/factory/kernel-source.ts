@@ -66,9 +66,7 @@ export async function fetchKernelSource(options: FactoryOptions): Promise<Kernel
   const wanted = await chooseSource(archive)
   const source = { package: wanted.package, version: wanted.version, sha256: wanted.sha256 }
   const isPinned = source.version === KERNEL_SOURCE.version && source.package === KERNEL_SOURCE.package
-  if (isPinned && source.sha256 !== KERNEL_SOURCE.sha256) throw differs(source)
   if (!isPinned) progress?.({ task: fallbackText(source), isWarning: true })
-  if (!isPinned && (await isCached(cacheDir, source, signal))) return await remember(cacheDir, source)
 
   const partial = join(cacheDir, 'sources', 'partial')
   const file = await archive.download(wanted, partial)
@@ -78,12 +76,8 @@ export async function fetchKernelSource(options: FactoryOptions): Promise<Kernel
   return isPinned ? source : await remember(cacheDir, source)
 }
 
-function differs(source: KernelSource): FactoryError {
-  const text = `${source.package} ${source.version}: expected sha256 ${KERNEL_SOURCE.sha256}, the archive offers ${source.sha256}`
-  return new FactoryError('ERR_SOURCE_DIGEST', text)
-}
-
-function fallbackText(source: KernelSource): string {
+/** Said aloud whenever a kernel comes from another source than the pinned one. */
+export function fallbackText(source: KernelSource): string {
   return (
     `${KERNEL_SOURCE.package} ${KERNEL_SOURCE.version} has left the Debian archive; ` +
     `building from ${source.package} ${source.version} instead, whose archive signature is checked`
@@ -104,13 +98,14 @@ interface SourceIndex {
  * The pinned version if the archive still has it, else the newest of the newest series.
  *
  * @throws ERR_SOURCE_FETCH when the archive has none
+ * @throws ERR_SOURCE_DIGEST when it offers something else under the pinned version
  */
 export async function chooseSource(archive: SourceIndex): Promise<PackageVersion> {
   const names = await archive.packageNames('linux-source-')
   if (names.includes(KERNEL_SOURCE.package)) {
     const versions = await archive.versions(KERNEL_SOURCE.package)
     const pinned = versions.find(({ version }) => version === KERNEL_SOURCE.version)
-    if (pinned !== undefined) return pinned
+    if (pinned !== undefined) return checkedPin(pinned)
   }
   const minor = (name: string): number => Number(KERNEL_SOURCE_SERIES.exec(name)?.[1] ?? -1)
   const newest = names.filter((name) => minor(name) >= 0).toSorted((a, b) => minor(b) - minor(a))[0]
@@ -118,6 +113,12 @@ export async function chooseSource(archive: SourceIndex): Promise<PackageVersion
   if (best !== undefined) return best
   const text = `${DEBIAN_BACKPORTS_SUITE} has no package of the kernel's 7.x source`
   throw new FactoryError('ERR_SOURCE_FETCH', text)
+}
+
+function checkedPin(offered: PackageVersion): PackageVersion {
+  if (offered.sha256 === KERNEL_SOURCE.sha256) return offered
+  const text = `${offered.package} ${offered.version}: expected sha256 ${KERNEL_SOURCE.sha256}, the archive offers ${offered.sha256}`
+  throw new FactoryError('ERR_SOURCE_DIGEST', text)
 }
 
 /**

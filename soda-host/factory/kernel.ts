@@ -4,7 +4,7 @@ import { sweepWork, workDirectory } from './cache.ts'
 import { buildKernel } from './kernel-build.ts'
 import { kernelInputsSha256, readKernelRecipe } from './kernel-recipe.ts'
 import type { KernelSource } from './kernel-source.ts'
-import { fetchKernelSource, rememberedFallback } from './kernel-source.ts'
+import { fallbackText, fetchKernelSource, rememberedFallback } from './kernel-source.ts'
 import { withLock } from './lock.ts'
 import { KERNEL_SOURCE } from './pins.ts'
 import type { FactoryOptions } from './progress.ts'
@@ -26,7 +26,10 @@ export async function ensureKernel(options: FactoryOptions): Promise<BuiltFile> 
     const pinned = await findResult(cacheDir, 'kernels', await keyFor(KERNEL_SOURCE))
     if (pinned !== undefined) return pinned
     const fallback = await rememberedFallback(cacheDir)
-    return fallback && (await findResult(cacheDir, 'kernels', await keyFor(fallback)))
+    if (fallback === undefined) return undefined
+    const built = await findResult(cacheDir, 'kernels', await keyFor(fallback))
+    if (built !== undefined) progress?.({ task: fallbackText(fallback), isWarning: true })
+    return built
   }
   const found = await cached()
   if (found !== undefined) return found
