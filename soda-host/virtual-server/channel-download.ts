@@ -57,10 +57,7 @@ export class DownloadFlow implements ChannelFlow<GuestHello> {
     const command = this.#commands.issue(FrameType.get)
     const walk: Walk = { command, pieces: [], received: 0, read: 0, acked: 0 }
     this.#active = walk
-    void command.done.then(
-      () => (this.#former = []),
-      () => undefined
-    )
+    this.#forgetBefore(command)
     try {
       for (let count = 0; await this.#hasMore(walk, signal); count++) {
         if (count >= ENTRIES_MAX) throw formatError(`more than ${ENTRIES_MAX} files`)
@@ -151,6 +148,14 @@ export class DownloadFlow implements ChannelFlow<GuestHello> {
     if (this.#link === undefined || this.#link.isCongested) return
     walk.acked = walk.read
     this.#link.send(FrameType.downloadAck, { sequence: walk.command.sequence, position: walk.acked })
+  }
+
+  /** Once the guest has done a command, it has nothing more to say of those before. */
+  #forgetBefore(command: Command): void {
+    const forget = (): void => {
+      this.#former = this.#former.filter((known) => (known.command.sequence ?? 0) >= (command.sequence ?? 0))
+    }
+    command.done.then(forget, () => undefined)
   }
 
   /** @throws ERR_CHANNEL_FORMAT */

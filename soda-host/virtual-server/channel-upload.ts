@@ -38,10 +38,7 @@ export class UploadFlow implements ChannelFlow<GuestHello> {
     const command = this.#commands.issue(FrameType.put, encodeEntry(file))
     const transfer: Transfer = { command, sizeBytes: file.sizeBytes, sent: 0, acked: 0, pieces: [] }
     this.#active = transfer
-    void command.done.then(
-      () => (this.#former = []),
-      () => undefined
-    )
+    this.#forgetBefore(command)
     try {
       await this.#feed(transfer, file.content, signal)
       while (transfer.result === undefined) await this.#change(signal)
@@ -86,6 +83,14 @@ export class UploadFlow implements ChannelFlow<GuestHello> {
   #send({ command }: Transfer, { offset, data }: { offset: number; data: Uint8Array }): void {
     if (command.sequence === undefined) return
     this.#link?.send(FrameType.upload, { sequence: command.sequence, position: offset }, data)
+  }
+
+  /** Once the guest has done a command, it has nothing more to say of those before. */
+  #forgetBefore(command: Command): void {
+    const forget = (): void => {
+      this.#former = this.#former.filter((known) => (known.command.sequence ?? 0) >= (command.sequence ?? 0))
+    }
+    command.done.then(forget, () => undefined)
   }
 
   /** @throws ERR_CHANNEL_FORMAT */

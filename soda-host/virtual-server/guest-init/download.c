@@ -180,7 +180,7 @@ static int visit_directory(int parent, const char *name, size_t path_length)
 	int result;
 
 	if (depth == DEPTH_MAX || fd < 0 || fstat(fd, &status) < 0) {
-		result = depth == DEPTH_MAX ? ELOOP : errno;
+		result = depth == DEPTH_MAX ? E2BIG : errno;
 		if (fd >= 0)
 			close(fd);
 		return result;

@@ -16,6 +16,9 @@ static bool is_done;
 
 static void finish(int result)
 {
+	/* Half a file is of no use, and may fill the disk. */
+	if (result != 0 && file_fd >= 0 && ftruncate(file_fd, 0) < 0)
+		report("truncate: %s", strerror(errno));
 	if (file_fd >= 0 && close(file_fd) < 0 && result == 0)
 		result = errno;
 	file_fd = -1;
@@ -72,6 +75,9 @@ static int open_file(int root, const char *path, mode_t mode)
 	struct stat status;
 	int fd = openat(root, path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, mode);
 
+	/* A link stands there. */
+	if (fd < 0 && errno == ELOOP)
+		return EINVAL;
 	if (fd < 0)
 		return errno;
 	if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) || fchmod(fd, mode) < 0) {
