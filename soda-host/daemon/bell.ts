@@ -15,6 +15,8 @@ export class Bell {
 
 /** Like `promise`, but rejects with the signal's reason as soon as that aborts. The work itself goes on. */
 export async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  // Its failure is nobody's concern once the wait for it is given up.
+  promise.catch(() => undefined)
   signal.throwIfAborted()
   const aborted = Promise.withResolvers<never>()
   const abort = (): void => aborted.reject(signal.reason as Error)

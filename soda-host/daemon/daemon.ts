@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import pino from 'pino'
 import { readArtifacts } from '../factory/index.ts'
 import { allowedCpus } from '../resources/cpu-balancer.ts'
+import { umlLauncher } from '../virtual-server/index.ts'
 import type { ServerLauncher } from '../virtual-server/types.ts'
 import { installArtifacts } from './artifacts.ts'
 import { timingOf, type DaemonConfig } from './config.ts'
@@ -50,7 +51,7 @@ export async function startDaemon(config: DaemonConfig, components: DaemonCompon
     {
       table,
       directory,
-      launcher: components.launcher ?? (await import('../virtual-server/launcher.ts')).umlLauncher(),
+      launcher: components.launcher ?? umlLauncher(),
       artifacts,
       log
     }

@@ -5,6 +5,7 @@
  * anybody hears of it (WAL, synchronous FULL). The file is held in exclusive locking mode, so the kernel's lock on
  * it is what keeps a second daemon out, and goes with the process however it ends.
  */
+import { closeSync, openSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { HostError } from '../../src/errors.ts'
 import { hostEvent, type EventKind, type HostEvent } from './api.ts'
@@ -26,6 +27,8 @@ export class StateTable implements Disposable {
 
   /** @throws ERR_HOST_STATE when another daemon has the file, or a newer version wrote it */
   constructor(path: string) {
+    // Made by us and not by SQLite, which would let others read; its journal files take the same mode.
+    closeSync(openSync(path, 'a', 0o600))
     this.#database = new DatabaseSync(path)
     try {
       this.#open(path)

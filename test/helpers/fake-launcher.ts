@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { chmod, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { createReadStream } from 'node:fs'
 import { createConnection, type Socket } from 'node:net'
@@ -11,7 +11,8 @@ import {
   isAlive,
   killProcess,
   processGone,
-  startTimeOf
+  startTimeOf,
+  type ProcessIdentity
 } from '../../soda-host/virtual-server/process-identity.ts'
 import type {
   GuestFile,
@@ -48,7 +49,6 @@ async function launch(spec: LaunchSpec, listener: ServerListener): Promise<Runni
   if (child.pid === undefined || startTime === undefined)
     throw new HostError('ERR_BOOT_FAILED', 'the fake guest did not start')
   const record = { pid: child.pid, startTime, cgroups: [] }
-  await writeFile(pidFile(spec.directory), JSON.stringify(record))
   return new FakeServer(spec.directory, record, listener)
 }
 
@@ -63,17 +63,30 @@ async function adopt(
 }
 
 async function sweep({ directory }: Pick<LaunchSpec, 'directory'>): Promise<void> {
-  if (existsSync(pidFile(directory))) {
-    const record = JSON.parse(readFileSync(pidFile(directory), 'utf8')) as ProcessRecord
+  // By its command line: a daemon may be killed right after the guest was started, before it wrote anything down.
+  for (const record of guestsOf(directory)) {
     killProcess(record)
     await processGone(record)
   }
-  for (const name of ['fake.sock', 'fake.pid', 'halted', 'guest'])
+  for (const name of ['fake.sock', 'halted', 'guest'])
     await rm(join(directory, name), { recursive: true, force: true })
 }
 
-function pidFile(directory: string): string {
-  return join(directory, 'fake.pid')
+function guestsOf(directory: string): ProcessIdentity[] {
+  return readdirSync('/proc').flatMap((name) => {
+    const pid = Number(name)
+    const startTime = Number.isInteger(pid) ? startTimeOf(pid) : undefined
+    return startTime !== undefined && isGuestOf(directory, pid) ? [{ pid, startTime }] : []
+  })
+}
+
+function isGuestOf(directory: string, pid: number): boolean {
+  try {
+    const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
+    return words.some((word) => word.endsWith('/fake-guest.ts')) && words.includes(directory)
+  } catch {
+    return false
+  }
 }
 
 class FakeServer implements RunningServer {
