@@ -1,4 +1,5 @@
-import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '../src/constants.ts'
+import { DAY_MS, DOCUMENT_BYTES_MAX, HOUR_MS, KIB, MINUTE_MS, SECOND_MS } from '../src/constants.ts'
+import type { DhtStoreLimits } from './types.ts'
 
 /** Defaults and bounds of iPublish. */
 
@@ -31,3 +32,13 @@ export const PAGE_CONNECTIONS_MAX = 256
 export const PAGE_REQUEST_TIMEOUT_MS = 15 * SECOND_MS
 export const PAGE_IDLE_TIMEOUT_MS = 5 * SECOND_MS
 export const PAGE_HEADER_BYTES_MAX = 8192
+
+/** At most some 70 MB, if every record is as long as a document can be; ordinary offers have 2 to 4 kB. */
+export const DHT_STORE_LIMITS: Readonly<DhtStoreLimits> = {
+  recordsMax: 1024,
+  // A document, and kad-dht's envelope of its key and time.
+  recordBytesMax: DOCUMENT_BYTES_MAX + KIB,
+  providersMax: 8192,
+  providersPerFacetMax: 256,
+  facetsPerProviderMax: 192
+}

@@ -9,6 +9,7 @@
  * {@link offerValidator} and {@link offerSelector}.
  */
 export { dhtAnnouncer } from './dht/dht-announcer.ts'
+export { dhtDatastore, type DhtDatastoreInit } from './dht/dht-datastore.ts'
 export { offerSelector, offerValidator, type OfferValidatorInit } from './dht/offer-record.ts'
 export { offerPublisher } from './offer-publisher.ts'
 export { offerResponder } from './offer-responder.ts'

@@ -90,3 +90,13 @@ export interface DhtAnnouncerInit {
   timeoutMs?: number
   onError?: OnError
 }
+
+/** How much of others' records one peer keeps for the DHT. */
+export interface DhtStoreLimits {
+  recordsMax: number
+  recordBytesMax: number
+  /** Provider records in all. */
+  providersMax: number
+  providersPerFacetMax: number
+  facetsPerProviderMax: number
+}
