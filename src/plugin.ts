@@ -14,11 +14,10 @@ import {
   type Stream
 } from '@libp2p/interface'
 import type { AddressManager, ConnectionManager, Registrar } from '@libp2p/interface-internal'
-import type { KadDHT, SingleKadDHT } from '@libp2p/kad-dht'
+import type { KadDHT } from '@libp2p/kad-dht'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { discoverer, type DiscoverOptions, type Discovery } from '../idiscover/index.ts'
 import {
   dhtAnnouncer,
@@ -31,6 +30,7 @@ import {
 } from '../ipublish/index.ts'
 import { runClient, runHandler, type RunClient, type RunHandler, type RunHost } from '../irun/index.ts'
 import type { Offer, Verified } from './documents/index.ts'
+import { dhtKnowsSomebody, onceInDht } from './dht-start.ts'
 import { RunError } from './errors.ts'
 import type { Identity } from './identity/index.ts'
 
@@ -129,16 +129,8 @@ class IShareService implements IShare, Startable {
   }
 
   async *discover(options: DiscoverOptions): AsyncIterable<Discovery> {
-    if (options.dht === true) await this.#dhtKnowsSomebody(options.signal)
+    if (options.dht === true) await dhtKnowsSomebody(this.#components.dht, options.signal)
     yield* this.#discoverer.discover(options)
-  }
-
-  /** A node that has just started would ask nobody and find nothing; with nobody to ask it goes on alone. */
-  async #dhtKnowsSomebody(signal?: AbortSignal): Promise<void> {
-    const dht = this.#components.dht as SingleKadDHT
-    const giveUpAtMs = performance.now() + DHT_START_MS
-    while (dht.routingTable.size === 0 && performance.now() < giveUpAtMs)
-      await delay(DHT_LOOK_MS, undefined, signal === undefined ? {} : { signal })
   }
 
   async start(): Promise<void> {
@@ -184,10 +176,6 @@ class IShareService implements IShare, Startable {
   }
 }
 
-/** How long a look into the DHT waits for a first peer, and how often it looks. */
-const DHT_START_MS = 10_000
-const DHT_LOOK_MS = 20
-
 /** Code of `/p2p/` in the multicodec table. */
 const P2P = 421
 
@@ -209,7 +197,7 @@ class ProviderSide implements Provider, Startable {
         }),
         outlets: [
           offerResponder({ registrar: components.registrar }, onError),
-          dhtAnnouncer({ dht: components.dht }, onError),
+          onceInDht(dhtAnnouncer({ dht: components.dht }, onError), components.dht),
           ...(this.#page === undefined ? [] : [this.#page])
         ]
       },

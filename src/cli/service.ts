@@ -1,5 +1,8 @@
 /** What long-running commands share: they say when they are ready, and end in order when told to. */
 
+import type { DaemonLog } from '../../soda-host/daemon/index.ts'
+import { failureLines } from './exit-status.ts'
+
 /** Resolves at the first SIGINT or SIGTERM. A second one ends the process at once. */
 export async function untilToldToEnd(): Promise<void> {
   await new Promise<void>((resolve) => {
@@ -17,4 +20,19 @@ export function logBackground(error: unknown): void {
   console.error(
     `${new Date().toISOString()} ${code}${error instanceof Error ? error.message : String(error)}`
   )
+}
+
+/** The daemon's log as lines for people: time, message, the fields that are short. */
+export function humanLog(): DaemonLog {
+  const say = (fields: object, message: string): void => {
+    const words = Object.entries(fields).flatMap(([name, value]) => wordsOf(name, value))
+    console.error([new Date().toISOString(), message, ...words].join('  '))
+  }
+  return { info: say, warn: say, error: say }
+}
+
+function wordsOf(name: string, value: unknown): string[] {
+  if (value instanceof Error) return [failureLines(value).join('; ')]
+  if (typeof value === 'string' || typeof value === 'number') return [`${name}=${value}`]
+  return value === undefined ? [] : [`${name}=${JSON.stringify(value)}`]
 }

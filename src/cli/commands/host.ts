@@ -6,7 +6,7 @@ import { readConfig } from '../../config/index.ts'
 import { jsonOption, sliceOption, sliceWords, stateOption } from '../options.ts'
 import { printFacts, printJson, printTable } from '../output.ts'
 import { isRoot, peerAccount } from '../privileges.ts'
-import { untilToldToEnd } from '../service.ts'
+import { humanLog, untilToldToEnd } from '../service.ts'
 
 interface Flags {
   json?: boolean
@@ -40,13 +40,16 @@ async function startHost(flags: Flags): Promise<void> {
   const { slice: parts, ...rest } = flags
   const config = await readConfig({ flags: { ...rest, ...parts } })
   const { cpu, memoryBytes, diskBytes, servers } = config.slice
-  const daemon = await startDaemon({
-    stateDir: join(config.stateDir, 'host'),
-    socketPath: config.socketPath,
-    slice: { cpu, memoryBytes, diskBytes, servers },
-    artifactsPath: flags.artifacts ?? join(config.cacheDir, 'artifacts.json'),
-    ...(isRoot() ? { socketGroup: (await peerAccount(flags.user)).gid } : {})
-  })
+  const daemon = await startDaemon(
+    {
+      stateDir: join(config.stateDir, 'host'),
+      socketPath: config.socketPath,
+      slice: { cpu, memoryBytes, diskBytes, servers },
+      artifactsPath: flags.artifacts ?? join(config.cacheDir, 'artifacts.json'),
+      ...(isRoot() ? { socketGroup: (await peerAccount(flags.user)).gid } : {})
+    },
+    flags.json === true ? {} : { log: humanLog() }
+  )
   printFacts(
     {
       slice: sliceWords(config.slice, servers),
