@@ -55,6 +55,11 @@ describe('the jail around a guest', () => {
       )
   })
 
+  it('keeps all of it on the one CPU that it was given', () => {
+    for (const status of processesOf(guest.server.record).map(statusOf))
+      if (status.size > 0) expect(status.get('Cpus_allowed_list')).to.equal(String(guest.spec.hostCpu))
+  })
+
   it('has no network interface but the loopback one', () => {
     const interfaces = readFileSync(`/proc/${kernel}/net/dev`, 'utf8').split('\n').slice(2).filter(Boolean)
     expect(interfaces.map((line) => line.split(':')[0]?.trim())).to.deep.equal(['lo'])

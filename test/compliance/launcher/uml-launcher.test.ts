@@ -1,3 +1,4 @@
+import { noCgroups } from '../../../soda-host/resources/cgroups.ts'
 import { umlLauncher } from '../../../soda-host/virtual-server/index.ts'
 import { guestArtifacts } from '../../helpers/guest-artifacts.ts'
 import { requires } from '../../helpers/capabilities.ts'
@@ -9,4 +10,15 @@ describe('launcher compliance: User-Mode Linux', () => {
   })
 
   launcherSuite({ launcher: umlLauncher, artifacts: (directory) => guestArtifacts(directory, 'tiny') })
+})
+
+describe('launcher compliance: User-Mode Linux where no cgroups can be made', () => {
+  before(function () {
+    requires(this, 'uml', 'bubblewrap')
+  })
+
+  launcherSuite({
+    launcher: () => umlLauncher({ cgroups: noCgroups('none, for this test') }),
+    artifacts: (directory) => guestArtifacts(directory, 'tiny')
+  })
 })
