@@ -4,7 +4,7 @@ import { findCgroups } from '../../soda-host/resources/cgroups.ts'
 import { uidOfSlot } from '../../soda-host/virtual-server/jail.ts'
 import type { LaunchSpec, ProcessRecord } from '../../soda-host/virtual-server/types.ts'
 
-function readOrEmpty(path: string): string {
+export function readOrEmpty(path: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch {
