@@ -71,8 +71,10 @@ export class ConsumerSession {
     )
     if (answer.requestId !== requestId) throw new WireError('ERR_WIRE_FORMAT', 'an answer to another request')
     if (answer.type === 'refused') {
-      this.#run.advance('refuse', { failure: { code: answer.code, reasons: answer.reasons } })
-      throw new RunError('ERR_RUN_REFUSED', `the provider refuses: ${answer.code}`, answer.reasons)
+      // They will be shown: words of a stranger, which must not speak to a terminal.
+      const reasons = answer.reasons.map((reason) => reason.replaceAll(/\p{C}/gu, '\u{fffd}'))
+      this.#run.advance('refuse', { failure: { code: answer.code, reasons } })
+      throw new RunError('ERR_RUN_REFUSED', `the provider refuses: ${answer.code}`, reasons)
     }
     if (answer.type === 'leased' && record.lease === undefined) await this.#run.takeLease(answer.lease)
     this.#takeStatus(answer.status)

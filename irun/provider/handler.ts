@@ -22,6 +22,9 @@ export function runHandler(components: RunHandlerComponents, init: RunHandlerIni
   return new LibP2PRunHandler(components, init)
 }
 
+/** Streams at a time that are told ERR_RUN_BUSY; libp2p resets those beyond. */
+const SESSIONS_TURNED_AWAY = 8
+
 type Message<T extends ConsumerMessage['type']> = MessageOf<ConsumerMessage, T>
 
 /** What exists between `start` and `stop`. */
@@ -71,7 +74,8 @@ class LibP2PRunHandler implements RunHandler {
     this.#running = { controller, store, runs, acceptor, sessions: new Set(), pruneTimer }
     await runs.resume()
     await registrar.handle(PROTOCOL_RUN, this.#onStream, {
-      maxInboundStreams: this.#limits.sessionsPerPeer,
+      // Per connection; a few more than allowed, so that who is over the limit is told so.
+      maxInboundStreams: this.#limits.sessionsPerPeer + SESSIONS_TURNED_AWAY,
       runOnLimitedConnection: false
     })
   }

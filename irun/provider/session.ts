@@ -51,6 +51,8 @@ export class ProviderSession {
   readonly #stdin: ReceiveWindow
   readonly #staging: Staging
   readonly #filesAsked = new Bell()
+  /** Aborted by what fails outside the jobs below. */
+  readonly #failure = new AbortController()
   #files: SendWindow | undefined
 
   constructor(init: SessionInit) {
@@ -58,14 +60,14 @@ export class ProviderSession {
     this.#init = init
     this.#output = new SendWindow(OUTPUT_WINDOW_BYTES, init.outputOffset)
     this.#stdin = new ReceiveWindow(STDIN_WINDOW_BYTES, confirmer(stream, CHANNEL_STDIN), init.stdinOffset)
-    this.#staging = new Staging(run, host, confirmer(stream, CHANNEL_STAGING))
+    this.#staging = new Staging(run, host, confirmer(stream, CHANNEL_STAGING), abortOf(this.#failure))
   }
 
   /** Resolves when the consumer has closed the stream. */
   async serve(signal: AbortSignal): Promise<void> {
     const { stream, run, host } = this.#init
     try {
-      await raceJobs(signal, [
+      await raceJobs(AbortSignal.any([signal, this.#failure.signal]), [
         (abort) => this.#read(abort),
         (abort) => this.#tellStates(abort),
         (abort) => sendOutput(stream, run, host, this.#output, abort),

@@ -9,13 +9,21 @@ export class Staging {
   readonly #run: HostedRunTask
   readonly #host: RunHost
   readonly #confirm: (offset: number) => void
+  readonly #fail: (error: unknown) => void
   #window: ReceiveWindow | undefined
   #putting: Promise<void> = Promise.resolve()
 
-  constructor(run: HostedRunTask, host: RunHost, confirm: (offset: number) => void) {
+  /** `fail` is told when the host refuses the files, maybe long before they have all been sent. */
+  constructor(
+    run: HostedRunTask,
+    host: RunHost,
+    confirm: (offset: number) => void,
+    fail: (error: unknown) => void
+  ) {
     this.#run = run
     this.#host = host
     this.#confirm = confirm
+    this.#fail = fail
   }
 
   /** @throws ERR_RUN_STATE, ERR_RUN_FILES when it is more than the lease's disk holds */
@@ -28,8 +36,7 @@ export class Staging {
     if (this.#window === undefined) {
       this.#window = new ReceiveWindow(STAGING_WINDOW_BYTES, this.#confirm)
       this.#putting = this.#host.putFiles(serverId, this.#window.chunks(signal), signal)
-      // Who awaits it is `end` or `abort`; until then it must not count as unhandled.
-      this.#putting.catch(() => undefined)
+      this.#putting.catch(this.#fail)
     }
     this.#window.push(offset, data)
   }

@@ -155,3 +155,10 @@ export async function openMarket(init: MarketInit = {}): Promise<Market> {
 export function smallLimits(changes: Partial<Limits> = {}): Limits {
   return sampleLimits({ cpu: 0.25, memoryBytes: 64 * 2 ** 20, diskBytes: 64 * 2 ** 20, ...changes })
 }
+
+/** A host with some methods replaced. */
+export function hostWith(host: RunHost, replaced: Partial<RunHost>): RunHost {
+  return new Proxy(host, {
+    get: (target, name: keyof RunHost) => replaced[name] ?? target[name].bind(target)
+  })
+}

@@ -6,9 +6,9 @@ import {
 } from '../../../irun/messages.ts'
 import { newRunId } from '../../../irun/consumer/run-id.ts'
 import { PROTOCOL_RUN } from '../../../src/constants.ts'
-import type { PayloadInput } from '../../../src/documents/index.ts'
+import { signDocument, type PayloadInput } from '../../../src/documents/index.ts'
 import { framedStream, type FramedStream } from '../../../src/wire/index.ts'
-import { sampleAcceptance, signed } from '../documents.ts'
+import { sampleAcceptance } from '../documents.ts'
 import { smallLimits, type Market, type Node } from './market.ts'
 
 /** A consumer that says what a test wants it to say. */
@@ -58,7 +58,7 @@ export async function submission(
   node: Node = market.consumer
 ): Promise<Submission> {
   const runId = changes.runId ?? newRunId()
-  const acceptance = await signed(
+  const acceptance = await signDocument(
     'acceptance',
     sampleAcceptance(node.identity, market.offer, {
       runId,
@@ -70,7 +70,7 @@ export async function submission(
   const message = consumerMessage.parse({
     type: 'submit',
     requestId: 'r1',
-    acceptance: acceptance.token,
+    acceptance,
     program: { argv: ['sh', '-c', script], env: {} }
   })
   if (message.type !== 'submit') throw new Error('not a submission')
