@@ -2,6 +2,7 @@
 import { chmod, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { installArtifacts } from '../soda-host/daemon/artifacts.ts'
 import { readArtifacts } from '../soda-host/factory/index.ts'
 import { umlLauncher } from '../soda-host/virtual-server/index.ts'
 import type { LaunchSpec, ProgramSpec, RunningServer } from '../soda-host/virtual-server/types.ts'
@@ -18,20 +19,26 @@ interface Sample {
   idleBytes: number
 }
 
-async function specFor(artifactsPath: string, directory: string): Promise<LaunchSpec> {
-  const { kernel, initrd, images } = await readArtifacts(artifactsPath)
+/** Servers run under uids of their own, which cannot walk to root's cache. */
+async function install(artifactsPath: string, directory: string): Promise<Omit<LaunchSpec, 'directory'>> {
+  const artifacts = await readArtifacts(artifactsPath)
+  const { kernelPath, initrdPath, images } = await installArtifacts({
+    artifacts,
+    directory,
+    inUse: [],
+    onProgress: () => undefined
+  })
   const image = images.find(({ name }) => name === 'tiny')
   if (image === undefined) throw new Error('there is no image called tiny')
-  return {
-    id: 'bench-guest-0000000',
-    limits: { cpu: 1, memoryBytes: 128 * MIB, diskBytes: 256 * MIB, processesMax: 128, outputBytesMax: MIB },
-    kernelPath: kernel.path,
-    initrdPath: initrd.path,
-    imagePath: image.path,
-    directory,
-    slot: 0,
-    hostCpu: 1
+  const limits = {
+    cpu: 1,
+    memoryBytes: 128 * MIB,
+    diskBytes: 256 * MIB,
+    processesMax: 128,
+    outputBytesMax: MIB
   }
+  const host = { id: 'bench-guest-0000000', limits, slot: 0, hostCpu: 1 }
+  return { ...host, kernelPath, initrdPath, imagePath: image.path }
 }
 
 /** Anonymous and shared memory; the host's page cache of the image is not the guest's own. */
@@ -70,11 +77,14 @@ export async function bench({ artifacts, samples }: BenchContext): Promise<Row[]
   const directory = await mkdtemp(join(tmpdir(), 'ishare-bench-'))
   try {
     await chmod(directory, 0o711)
+    const installed = join(directory, 'artifacts')
+    await mkdir(installed, { mode: 0o711 })
+    const spec = await install(artifacts, installed)
     const taken: Sample[] = []
     for (let i = 0; i < samples; i++) {
       const own = join(directory, `server-${i}`)
       await mkdir(own, { mode: 0o711 })
-      taken.push(await sample(await specFor(artifacts, own)))
+      taken.push(await sample({ ...spec, directory: own }))
     }
     const column = (of: (one: Sample) => number) => taken.map(of)
     return [

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { availableParallelism, release, totalmem } from 'node:os'
-import Table from 'cli-table3'
+import { printTable } from '../src/cli/output.ts'
 
 export interface Row {
   name: string
@@ -58,13 +58,17 @@ function machine() {
 const shown = (value: number | undefined) => (value === undefined ? '' : value.toPrecision(4))
 
 export async function report(rows: readonly Row[], jsonPath: string | undefined): Promise<void> {
-  const table = new Table({
-    head: ['name', 'unit', 'median', 'baseline', 'ratio', 'samples'],
-    style: { head: [] }
-  })
-  for (const { name, unit, value, baseline, ratio, samples } of rows)
-    table.push([name, unit, shown(value), shown(baseline), shown(ratio), samples])
-  console.log(table.toString())
+  printTable(
+    ['NAME', 'UNIT', 'MEDIAN', 'BASELINE', 'RATIO', 'SAMPLES'],
+    rows.map(({ name, unit, value, baseline, ratio, samples }) => [
+      name,
+      unit,
+      shown(value),
+      shown(baseline),
+      shown(ratio),
+      String(samples)
+    ])
+  )
   if (jsonPath !== undefined)
     await writeFile(
       jsonPath,

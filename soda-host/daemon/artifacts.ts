@@ -74,7 +74,7 @@ async function installFile(
     await rm(part, { force: true })
     throw new HostError(
       'ERR_IMAGE_FORMAT',
-      `${source} has digest ${found ?? 'none: it is missing'}, expected ${digest}; build it again (ishare setup)`
+      `${source} has digest ${found ?? 'none: it is missing'}, expected ${digest}; build it again (ishare factory build)`
     )
   }
   await rename(part, target)
@@ -96,7 +96,7 @@ async function takeFile(source: string, target: string, modeBits: number): Promi
     await copyFile(source, target, constants.COPYFILE_FICLONE)
     await chmod(target, modeBits)
   } catch (error) {
-    throw new HostError('ERR_IMAGE_FORMAT', `cannot install ${source}: build it again (ishare setup)`, {
+    throw new HostError('ERR_IMAGE_FORMAT', `cannot install ${source}: build it again (ishare factory build)`, {
       cause: error
     })
   }
