@@ -89,6 +89,7 @@ class Channel implements GuestChannel {
   }
 
   async ready(signal?: AbortSignal): Promise<void> {
+    if (this.#error !== undefined) throw this.#error
     await abortable(this.#greeted.promise, signal)
   }
 

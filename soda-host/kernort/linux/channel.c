@@ -17,10 +17,10 @@
  * after that does the next connection begin, and until then write() fails with
  * EPIPE: no byte meant for one connection ever reaches another.
  *
- * All calls are non-blocking whatever O_NONBLOCK says; use poll(). Read end and
- * write end are tried, not asked: CHANNEL_READABLE and CHANNEL_WRITABLE are
- * cleared *before* a host call and set again if there may be more, or by the
- * interrupt, so an edge between the two is not lost.
+ * All calls are non-blocking whatever O_NONBLOCK says; use poll(). Whether the
+ * host socket can be read or written is tried, not asked: CHANNEL_READABLE and
+ * CHANNEL_WRITABLE are cleared *before* a host call, and set again if there may
+ * be more, or by the interrupt, so an edge between the two is not lost.
  *
  * Writing to a socket whose peer is gone gives EPIPE: UML blocks SIGPIPE for
  * its whole life (arch/um/os-Linux/main.c). Host descriptors are not visible
@@ -227,7 +227,7 @@ static int host_read(struct channel *ch, size_t count)
 	do {
 		n = os_read_file(ch->fd, ch->read_buffer, count);
 	} while (n == -EINTR);
-	if (n == count)
+	if (n > 0)
 		set_bit(CHANNEL_READABLE, &ch->flags);
 	return n;
 }
@@ -261,8 +261,10 @@ static ssize_t read_pieces(struct channel *ch, char __user *buf, size_t count)
 			return done;
 		}
 		done += n;
-		if (n < want)
-			break;
+		/*
+		 * A short read is not the last: the end of the connection may
+		 * lie behind the data, announced by the same edge.
+		 */
 	}
 	return done;
 }
