@@ -96,9 +96,13 @@ async function takeFile(source: string, target: string, modeBits: number): Promi
     await copyFile(source, target, constants.COPYFILE_FICLONE)
     await chmod(target, modeBits)
   } catch (error) {
-    throw new HostError('ERR_IMAGE_FORMAT', `cannot install ${source}: build it again (ishare factory build)`, {
-      cause: error
-    })
+    throw new HostError(
+      'ERR_IMAGE_FORMAT',
+      `cannot install ${source}: build it again (ishare factory build)`,
+      {
+        cause: error
+      }
+    )
   }
 }
 

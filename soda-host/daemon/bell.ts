@@ -31,20 +31,23 @@ export async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Pr
 /** setTimeout fires at once beyond this. */
 const TIMER_MS_MAX = 2 ** 31 - 1
 
-/** Wait until a time on the clock, however far; resolves early (or late by a timer's fault) never. */
+/** Wait until a time on the clock, however far. @throws the signal's reason */
 export async function clockReaches(timeMs: number, signal: AbortSignal): Promise<void> {
-  for (let leftMs = timeMs - Date.now(); leftMs > 0; leftMs = timeMs - Date.now())
-    await abortable(pause(Math.min(leftMs, TIMER_MS_MAX), signal), signal)
+  for (;;) {
+    signal.throwIfAborted()
+    const leftMs = timeMs - Date.now()
+    if (leftMs <= 0) return
+    await pause(Math.min(leftMs, TIMER_MS_MAX), signal)
+  }
 }
 
+/** Ends early when `signal`, which has not yet, aborts. */
 async function pause(ms: number, signal: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<undefined>()
   const timer = setTimeout(resolve, ms, undefined)
-  const stop = (): void => {
-    clearTimeout(timer)
-    resolve(undefined)
-  }
-  signal.addEventListener('abort', stop, { once: true })
+  const wake = (): void => resolve(undefined)
+  signal.addEventListener('abort', wake, { once: true })
   await promise
-  signal.removeEventListener('abort', stop)
+  clearTimeout(timer)
+  signal.removeEventListener('abort', wake)
 }

@@ -39,6 +39,8 @@ export interface HostInit {
 interface Entry {
   keeper: Keeper
   stdin: StdinFeed
+  /** Aborts when it is removed from the table. */
+  gone: AbortController
   destroyed?: Promise<void>
 }
 
@@ -63,7 +65,7 @@ export class Host {
     for (const record of records) {
       await this.#with.directory.makeServer(record.spec.id)
       const entry = this.#enter(record)
-      if (record.isDoomed) void this.#destroyAndLog(entry)
+      if (record.isDoomed) void this.#destroySurely(entry)
     }
   }
 
@@ -319,7 +321,8 @@ export class Host {
 
   #enter(record: ServerRecord): Entry {
     const keeper = new Keeper(record, this.#keeperComponents)
-    const entry: Entry = { keeper, stdin: new StdinFeed(keeper, this.#init.timing.longPollMs) }
+    const stdin = new StdinFeed(keeper, this.#init.timing.longPollMs)
+    const entry: Entry = { keeper, stdin, gone: new AbortController() }
     this.#entries.set(record.spec.id, entry)
     if (!record.isDoomed) keeper.open()
     void this.#removeInTime(entry)
@@ -362,28 +365,37 @@ export class Host {
       throw error
     }
     this.#entries.delete(id)
+    entry.gone.abort()
     entry.keeper.book.changed.ring()
     this.#happened.ring()
   }
 
-  async #destroyAndLog({ keeper }: Entry): Promise<void> {
-    try {
-      await this.destroy(keeper.book.id)
-    } catch (error) {
-      this.#with.log.error({ id: keeper.book.id, err: error }, 'could not destroy a server')
+  /** Nobody waits for it, and nobody else would try again. */
+  async #destroySurely({ keeper }: Entry): Promise<void> {
+    const { id } = keeper.book
+    while (!this.#closing.signal.aborted) {
+      try {
+        await this.destroy(id)
+        return
+      } catch (error) {
+        this.#with.log.error({ id, err: error }, 'could not destroy a server; trying again')
+      }
+      const againAtMs = Date.now() + this.#init.timing.retryMs
+      await clockReaches(againAtMs, this.#closing.signal).catch(() => undefined)
     }
   }
 
   /** Results are kept until their time is over; a server that still runs then is left to its lease. */
   async #removeInTime(entry: Entry): Promise<void> {
     const { book } = entry.keeper
+    const signal = this.#any(entry.gone.signal)
     try {
-      await clockReaches(book.record.spec.keepUntilMs, this.#closing.signal)
-      await until(book.changed, () => isEnded(book.record) || book.record.isDoomed, this.#closing.signal)
+      await clockReaches(book.record.spec.keepUntilMs, signal)
+      await until(book.changed, () => isEnded(book.record), signal)
     } catch {
       return
     }
-    await this.#destroyAndLog(entry)
+    await this.#destroySurely(entry)
   }
 
   async #removeUnrecorded(recorded: ReadonlySet<string>): Promise<void> {
