@@ -15,6 +15,9 @@ import type { AttachedRun } from './attached-run.ts'
 import { isFatal, UnreachableError, verdictOn } from './session-errors.ts'
 import { ConsumerSession, type ConsumerStream } from './session.ts'
 
+/** setTimeout takes no more; who waits longer comes back within that time. */
+const TIMER_MS_MAX = 2 ** 31 - 1
+
 export interface DriverInit {
   run: AttachedRun
   components: RunClientComponents
@@ -32,6 +35,8 @@ export class RunDriver implements RunHandle {
   readonly #leased = Promise.withResolvers<Verified<Lease>>()
   /** Resolves when the output has ended: where a view is done. */
   readonly #ended: Promise<void>
+  readonly #overdue = new AbortController()
+  #overdueTimer: NodeJS.Timeout | undefined
   #session: ConsumerSession | undefined
   #wasConnected = false
   #size: { columns: number; rows: number } | undefined
@@ -111,6 +116,7 @@ export class RunDriver implements RunHandle {
       this.#leased.reject(error)
       throw error
     } finally {
+      clearTimeout(this.#overdueTimer)
       await this.#run[Symbol.asyncDispose]()
     }
   }
@@ -140,7 +146,7 @@ export class RunDriver implements RunHandle {
   /** One session from its stream to its end. */
   async #attend(backOff: BackOff): Promise<void> {
     const { limits, isView } = this.#init
-    const signal = AbortSignal.any([this.#controller.signal, this.#overdue()])
+    const signal = AbortSignal.any([this.#controller.signal, this.#overdue.signal])
     const stream = await this.#openStream(signal)
     this.#wasConnected = true
     try {
@@ -154,8 +160,10 @@ export class RunDriver implements RunHandle {
       await session.serve(signal)
     } catch (error) {
       // What the timer says counts, not what broke by it.
-      if (signal.aborted) throw signal.reason
-      throw error
+      const cause: unknown = signal.aborted ? signal.reason : error
+      // A peer that lies is not waited for; one that is left hears the last words that were sent to it.
+      if (isFatal(verdictOn(cause))) stream.abort(cause as Error)
+      throw cause
     } finally {
       this.#session = undefined
       await stream.close()
@@ -175,26 +183,24 @@ export class RunDriver implements RunHandle {
     }
   }
 
-  /** Aborts when the program should have ended long ago. */
-  #overdue(): AbortSignal {
-    const controller = new AbortController()
-    const { lease } = this.#run
-    if (lease === undefined || hasReached(this.#run.record.state, 'exited')) return controller.signal
+  /** Once there is a lease it has an end: a provider that lets that pass in silence is given up. */
+  #armOverdue(lease: Verified<Lease>): void {
+    if (this.#overdueTimer !== undefined || hasReached(this.#run.record.state, 'exited')) return
     const leftMs = lease.payload.exp * SECOND_MS + this.#init.limits.overdueMs - Date.now()
-    setTimeout(
-      () => {
-        if (hasReached(this.#run.record.state, 'exited')) return
-        controller.abort(
-          new RunError('ERR_PROVIDER_DISHONEST', `run ${this.runId} has not ended although its lease has`)
-        )
-      },
-      Math.min(Math.max(0, leftMs), 2 ** 31 - 1)
-    ).unref()
-    return controller.signal
+    const expire = (): void => {
+      if (hasReached(this.#run.record.state, 'exited')) return
+      this.#overdue.abort(
+        new RunError('ERR_PROVIDER_DISHONEST', `run ${this.runId} has not ended although its lease has`)
+      )
+    }
+    this.#overdueTimer = setTimeout(expire, Math.min(Math.max(0, leftMs), TIMER_MS_MAX)).unref()
   }
 
   #noteLease(): void {
-    if (this.#run.lease !== undefined) this.#leased.resolve(this.#run.lease)
+    const { lease } = this.#run
+    if (lease === undefined) return
+    this.#armOverdue(lease)
+    this.#leased.resolve(lease)
   }
 
   #released(): RunError | undefined {

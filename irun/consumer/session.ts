@@ -11,7 +11,13 @@ import { RunError, WireError } from '../../src/errors.ts'
 import type { FramedStream } from '../../src/wire/index.ts'
 import { SendWindow } from '../byte-window.ts'
 import { confirmer } from '../confirm.ts'
-import { CONFIRM_BYTES, STAGING_WINDOW_BYTES, STDIN_WINDOW_BYTES, type ConsumerLimits } from '../limits.ts'
+import {
+  CONFIRM_BYTES,
+  OUTPUT_WINDOW_BYTES,
+  STAGING_WINDOW_BYTES,
+  STDIN_WINDOW_BYTES,
+  type ConsumerLimits
+} from '../limits.ts'
 import {
   CHANNEL_FILES,
   CHANNEL_OUTPUT,
@@ -40,6 +46,8 @@ export class ConsumerSession {
   readonly #heard = new Bell()
   readonly #staging = new SendWindow(STAGING_WINDOW_BYTES)
   #stdin = new SendWindow(STDIN_WINDOW_BYTES)
+  /** Output that the provider was told is taken. */
+  #confirmedOutput: number
   #status: RunStatus | undefined
   #heardAtMs = Date.now()
   #isOutputEnded = false
@@ -54,6 +62,7 @@ export class ConsumerSession {
     this.#stream = stream
     this.#limits = limits
     this.#isView = isView
+    this.#confirmedOutput = run.copy.byteLength
   }
 
   /** Obtain the lease, or find the run again. @throws ERR_RUN_REFUSED with reasons, and what `serve` throws */
@@ -135,13 +144,22 @@ export class ConsumerSession {
     ) {
       this.#heardAtMs = Date.now()
       if (frame.kind === 'message') this.#take(frame.message)
-      else if (frame.channel === CHANNEL_OUTPUT) await this.#run.copy.append(frame.offset, frame.data)
+      else if (frame.channel === CHANNEL_OUTPUT) await this.#takeOutput(frame.offset, frame.data)
       else if (frame.channel === CHANNEL_FILES && this.#download !== undefined)
         await this.#download.append(frame.offset, frame.data)
       else throw new WireError('ERR_WIRE_FORMAT', `a provider sends nothing on channel ${frame.channel}`)
       this.#heard.ring()
     }
     throw new WireError('ERR_WIRE_CLOSED', 'the provider closed the stream')
+  }
+
+  async #takeOutput(offset: number, data: Uint8Array): Promise<void> {
+    if (offset + data.byteLength - this.#confirmedOutput > OUTPUT_WINDOW_BYTES)
+      throw new RunError(
+        'ERR_PROVIDER_DISHONEST',
+        `the output runs more than ${OUTPUT_WINDOW_BYTES} bytes ahead`
+      )
+    await this.#run.copy.append(offset, data)
   }
 
   #take(message: ProviderMessage): void {

@@ -70,6 +70,7 @@ class LibP2PFramedStream<In, Out> implements FramedStream<In, Out> {
   #error: Error | undefined
   #isEnded = false
   #isPaused = false
+  #isResuming = false
   #isDiscarding = false
   #receivedAtMs = Date.now()
   #sentAtMs = Date.now()
@@ -216,18 +217,26 @@ class LibP2PFramedStream<In, Out> implements FramedStream<In, Out> {
     if (this.#isDiscarding) return
     if (event.data instanceof Uint8Array) this.#decoder.push(event.data)
     else for (const chunk of event.data) this.#decoder.push(chunk)
-    if (this.#decoder.bufferedBytes > READ_AHEAD_BYTES && this.#canRead()) {
-      this.#isPaused = true
-      this.#stream.pause()
-    }
+    if (!this.#isResuming) this.#pauseIfFull()
     this.#wake()
   }
 
+  #pauseIfFull(): void {
+    if (this.#decoder.bufferedBytes <= READ_AHEAD_BYTES || !this.#canRead()) return
+    this.#isPaused = true
+    this.#stream.pause()
+  }
+
+  /** `resume` delivers what waits and then opens the window, even if a listener has paused it meanwhile. */
   #resumeIfDrained(): void {
     if (!this.#isPaused || this.#decoder.bufferedBytes > FRAME_BYTES_MAX) return
     this.#isPaused = false
     this.#receivedAtMs = Date.now()
-    if (this.#canRead()) this.#stream.resume()
+    if (!this.#canRead()) return
+    this.#isResuming = true
+    this.#stream.resume()
+    this.#isResuming = false
+    this.#pauseIfFull()
   }
 
   #canRead(): boolean {

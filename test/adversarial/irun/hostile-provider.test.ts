@@ -44,7 +44,7 @@ describe('a hostile provider', function () {
     client = perTest.use(
       runClient(node, {
         stateDir: join(directory, 'state'),
-        limits: { answerMs: 500, overdueMs: 200, reconnectMsMin: 10, reconnectMsMax: 50 }
+        limits: { answerMs: 3000, overdueMs: 200, reconnectMsMin: 10, reconnectMsMax: 50 }
       })
     )
   })
@@ -294,7 +294,7 @@ describe('a hostile provider', function () {
       ['another lease', () => ({ receipt: { leaseDigest: digestOf('x') } })],
       ['another run', () => ({ receipt: { runId: '0123456789abcdefghjkmnpqrs' } })],
       ['another outcome', () => ({ receipt: { outcome: { kind: 'status', status: 1 } } })],
-      ['a time before the lease', () => ({ receipt: { endedAt: 1000 } })],
+      ['a time before the lease', () => ({ receipt: { startedAt: 900, endedAt: 1000 } })],
       [
         'files that were not sent',
         () => ({

@@ -163,7 +163,16 @@ async function misbehave(
       case 'collected':
         await say({ type: 'settled' })
         break
-      default:
+      case 'attach':
+      case 'stop':
+      case 'status':
+      case 'list':
+      case 'stdinEnd':
+      case 'signal':
+      case 'resize':
+      case 'cancel':
+      case 'taken':
+        break
     }
   }
 }
