@@ -2,10 +2,14 @@
  * The jail of one virtual server, as the chain of commands that builds it. Pure.
  *
  * Goal: the guest kernel, which a hostile guest may have taken over, holds nothing but its own files.
- * Chain: sh (joins the cgroups, as root) → setpriv (own uid, no privilege, none to be gained) → prlimit (no core
- * dump, bounded files) → taskset (one CPU) → bwrap (own user, mount, pid, net, ipc, uts and cgroup namespaces) →
- * guest kernel. Each step becomes the next by exec; only bubblewrap forks, once, to be init of the pid namespace.
- * Invariants: when that init dies all of the guest dies with it; nothing depends on the daemon's life.
+ * Chain: sh (joins the cgroups, as root) → setpriv (own uid, no privilege, none to be gained) → sh (keeper) → prlimit
+ * (no core dump, bounded files) → taskset (one CPU) → bwrap (own user, mount, pid, net, ipc, uts and cgroup
+ * namespaces) → guest kernel. Each step becomes the next by exec, but for two: the keeper waits for the rest, and
+ * bubblewrap forks an init for the pid namespace and waits for that.
+ * Invariants: whichever process of these dies, all of the guest dies: `--die-with-parent` ties init to bubblewrap and
+ * bubblewrap to the keeper, and the end of init is the end of its namespace. (bubblewrap's init alone would wait for
+ * every last process, and those that a dead guest kernel had traced may stand still for ever.) The keeper is there
+ * so that nothing depends on the daemon's life.
  * Attacker: code that runs as the guest kernel. It finds its own uid, an empty file system of fixed size with four
  * files in it, of which one is writable and cannot grow beyond its size, a network namespace with loopback only,
  * and the one inherited socket.
@@ -45,6 +49,9 @@ export interface JailSpec {
   command: readonly string[]
 }
 
+/** Waits for the rest, holding nothing of it but the console. */
+const KEEPER = `"$@" & exec ${STATUS_FD}>&- ${CHANNEL_FD}>&-; wait $!`
+
 function privilegeDrop(uid: number | undefined): string[] {
   const none = ['--no-new-privs', '--inh-caps=-all']
   if (uid === undefined) return ['setpriv', ...none]
@@ -57,6 +64,7 @@ export function jailCommand(spec: JailSpec): string[] {
   const fileBytesMax = Math.max(spec.diskBytes, spec.memoryFileSystemBytes)
   return [
     ...privilegeDrop(spec.uid),
+    ...['/bin/sh', '-c', KEEPER, 'soda-keeper'],
     ...['prlimit', '--core=0', `--fsize=${fileBytesMax}`, '--memlock=0', '--'],
     ...['taskset', '--cpu-list', String(spec.hostCpu)],
     ...bubblewrap(spec),
@@ -66,7 +74,8 @@ export function jailCommand(spec: JailSpec): string[] {
 
 function bubblewrap(spec: JailSpec): string[] {
   return [
-    ...['bwrap', '--unshare-all', '--unshare-user', '--disable-userns', '--new-session', '--cap-drop', 'ALL'],
+    ...['bwrap', '--unshare-all', '--unshare-user', '--disable-userns', '--new-session', '--die-with-parent'],
+    ...['--cap-drop', 'ALL'],
     ...['--json-status-fd', String(STATUS_FD)],
     ...['--clearenv', '--setenv', 'HOME', JAIL_PATHS.home, '--setenv', 'TMPDIR', JAIL_PATHS.memory],
     ...['--setenv', 'PATH', '/', '--hostname', 'guest', '--chdir', '/'],

@@ -15,7 +15,9 @@ import { umlLauncher } from '../../../soda-host/virtual-server/index.ts'
 const MIB = 1024 * 1024
 const BLOCK_BYTES = 512
 
-describe('a program that takes what it can get', () => {
+describe('a program that takes what it can get', function () {
+  this.timeout(60_000)
+
   const resources: AsyncDisposable[] = []
   let guests: Guests
   let neighbour: Guest

@@ -11,7 +11,9 @@ import { realGuests, shell, type Guests } from '../../helpers/guests.ts'
 
 const LOG_BYTES_MAX = 64 * 1024
 
-describe('the last acts of a guest', () => {
+describe('the last acts of a guest', function () {
+  this.timeout(60_000)
+
   const resources: AsyncDisposable[] = []
   let guests: Guests
 

@@ -72,7 +72,6 @@ describe('jail command', () => {
       '--new-session'
     ])
     expect(command).to.not.include('--share-net')
-    expect(command).to.not.include('--die-with-parent')
   })
 
   it('keeps to one CPU', () => {
