@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { identify } from '@libp2p/identify'
-import type { Libp2p, Stream } from '@libp2p/interface'
+import type { Libp2p, PeerId, Stream } from '@libp2p/interface'
 import { kadDHT, passthroughMapper, type KadDHT } from '@libp2p/kad-dht'
 import { noise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
@@ -103,10 +103,19 @@ export async function join(node: TestNode, other: TestNode): Promise<void> {
   await Promise.all(known)
 }
 
-async function routed(node: TestNode, other: TestNode): Promise<void> {
-  const { routingTable } = node.dht as unknown as { routingTable: EventTarget }
+async function routed({ dht }: TestNode, { libp2p: { peerId } }: TestNode): Promise<void> {
+  const { routingTable } = dht as unknown as { routingTable: RoutingTable }
+  using stopped = new DisposableStack()
+  const over = new AbortController()
+  stopped.defer(() => over.abort())
   while (true) {
-    const [event] = (await once(routingTable, 'peer:add')) as [CustomEvent<{ equals(id: unknown): boolean }>]
-    if (event.detail.equals(other.libp2p.peerId)) return
+    // Listening begins before looking, lest the peer comes in between.
+    const added = once(routingTable, 'peer:add', over).catch(() => undefined)
+    if ((await routingTable.find(peerId)) !== undefined) return
+    await added
   }
+}
+
+interface RoutingTable extends EventTarget {
+  find(peer: PeerId): Promise<PeerId | undefined>
 }
