@@ -13,7 +13,7 @@ import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import { MemoryDatastore } from 'datastore-core'
 import { createLibp2p } from 'libp2p'
-import { offerSelector, offerValidator } from '../ipublish/index.ts'
+import { dhtDatastore, offerSelector, offerValidator } from '../ipublish/index.ts'
 import { HOUR_MS, MINUTE_MS, PROTOCOL_KAD_DHT } from './constants.ts'
 import type { Identity } from './identity/index.ts'
 import { ishare, type IShare, type IShareInit } from './plugin.ts'
@@ -45,7 +45,7 @@ export async function createPeer(init: PeerInit): Promise<Peer> {
   const listen = [...(init.listen ?? [])]
   const list = [...(init.bootstrap ?? [])]
   const isServer = init.isDhtServer ?? listen.length > 0
-  const datastore = new MemoryDatastore()
+  const datastore = dhtDatastore(new MemoryDatastore(), { peerId: init.identity.peerId })
   return createLibp2p({
     privateKey: init.identity.privateKey,
     datastore,
