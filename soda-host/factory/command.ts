@@ -1,6 +1,9 @@
 /**
- * How the factory runs other programs: each has a timeout and dies with the signal or with us, even if we are
- * killed with SIGKILL (`setpriv --pdeathsig`), so that no compiler goes on in a directory that nobody owns.
+ * How the factory runs other programs.
+ *
+ * Each has a timeout and a process group of its own, which is stopped as a whole: `make` alone would leave behind
+ * what its shells have started. Each dies with us, even if we are killed with SIGKILL (`setpriv --pdeathsig`), so
+ * that no compiler goes on in a directory that nobody owns.
  */
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
@@ -14,6 +17,8 @@ import { COMMAND_TIMEOUT_MS } from './pins.ts'
 
 /** How much of a failed program's last words goes into the error. */
 const TAIL_LINES = 20
+/** From SIGTERM to SIGKILL. */
+const STOP_GRACE_MS = 10_000
 
 export interface CommandOptions {
   /** Code of the error when the program cannot be started, fails or takes too long. */
@@ -51,12 +56,12 @@ export function start(file: string, args: readonly string[], options: CommandOpt
   const subprocess = execa('setpriv', ['--pdeathsig', 'TERM', '--', file, ...args], {
     stdio: ['pipe', 'pipe', 'pipe', options.onStatusLine === undefined ? 'ignore' : 'pipe'],
     buffer: false,
-    timeout: options.timeoutMs ?? COMMAND_TIMEOUT_MS,
+    detached: true,
     env: { ...baseEnvironment(), ...options.env },
     extendEnv: false,
-    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-    ...(options.signal === undefined ? {} : { cancelSignal: options.signal })
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd })
   })
+  const stopper = stopGroup(subprocess.pid, options)
   // Connected at once: execa throws away what nobody reads, and the caller may need a moment.
   const stdout = new PassThrough()
   pipeline(subprocess.stdout, stdout).catch(() => undefined)
@@ -68,27 +73,59 @@ export function start(file: string, args: readonly string[], options: CommandOpt
     if (tail.length > TAIL_LINES) tail.shift()
     options.onLine?.(line)
   }
-  const lines = [eachLine(subprocess.stderr, remember)]
-  const status = subprocess.stdio[3]
-  if (options.onStatusLine !== undefined) lines.push(eachLine(status, options.onStatusLine))
-  const done = Promise.all([subprocess, ...lines]).then(
-    () => undefined,
-    (error: unknown) => {
-      if (options.signal?.aborted === true) throw options.signal.reason as Error
-      throw new FactoryError(options.code, [`${file} ${howItEnded(error)}`, ...tail].join('\n'), {
-        cause: error
-      })
-    }
-  )
+  const lines = [
+    eachLine(subprocess.stderr, remember),
+    options.onStatusLine && eachLine(subprocess.stdio[3], options.onStatusLine)
+  ]
+  const finish = async (): Promise<void> => {
+    const [ended] = await Promise.allSettled([subprocess, ...lines])
+    stopper.end()
+    options.signal?.throwIfAborted()
+    if (ended.status === 'fulfilled') return
+    const how = stopper.isTooLate() ? 'took too long' : howItEnded(ended.reason)
+    throw new FactoryError(options.code, [`${file} ${how}`, ...tail].join('\n'), { cause: ended.reason })
+  }
+  const done = finish()
   // It is awaited later: until then a failure is not an unhandled one.
   done.catch(() => undefined)
   return { stdin: subprocess.stdin, stdout, done }
 }
 
+/** Stops a program's group on abort or when its time is over: SIGTERM, and after a grace SIGKILL. */
+function stopGroup(pid: number | undefined, { signal, timeoutMs }: CommandOptions) {
+  let isTooLate = false
+  let killer: NodeJS.Timeout | undefined
+  const stop = (): void => {
+    killGroup(pid, 'SIGTERM')
+    killer ??= setTimeout(() => killGroup(pid, 'SIGKILL'), STOP_GRACE_MS)
+  }
+  const limit = setTimeout(() => {
+    isTooLate = true
+    stop()
+  }, timeoutMs ?? COMMAND_TIMEOUT_MS)
+  signal?.addEventListener('abort', stop, { once: true })
+  if (signal?.aborted === true) stop()
+  return {
+    isTooLate: () => isTooLate,
+    end() {
+      clearTimeout(limit)
+      clearTimeout(killer)
+      signal?.removeEventListener('abort', stop)
+    }
+  }
+}
+
+function killGroup(pid: number | undefined, signal: NodeJS.Signals): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, signal)
+  } catch {
+    // The group has ended already.
+  }
+}
+
 /** The command line itself stays in the cause: it is long and seldom what is wrong. */
 function howItEnded(error: unknown): string {
   if (!(error instanceof ExecaError)) return `failed: ${String(error)}`
-  if (error.timedOut) return 'took too long'
   if (error.signal !== undefined) return `was ended by ${error.signal}`
   return error.exitCode === undefined
     ? `could not be run: ${error.shortMessage}`

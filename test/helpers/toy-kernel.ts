@@ -15,7 +15,7 @@ allnoconfig:
 \t@grep -v CONFIG_REFUSED $(KCONFIG_ALLCONFIG) > .config
 linux:
 \t@echo '  CC      init/main.o'
-\t@if grep -q CONFIG_SLOW .config; then sleep 1000; fi
+\t@if grep -q CONFIG_SLOW .config; then sleep 1000.25; fi
 \t@echo '  LD      linux'
 \t@gcc -include message.h -o linux init.c security/kernort/*.c
 `

@@ -6,6 +6,7 @@ import { buildKernel, graftKernort } from '../../../soda-host/factory/kernel-bui
 import { fileSha256 } from '../../../soda-host/factory/cache.ts'
 import type { ProgressEvent } from '../../../soda-host/factory/index.ts'
 import { codeOf, errorOf } from '../../helpers/errors.ts'
+import { processesWith } from '../../helpers/processes.ts'
 import { temporaryDirectory } from '../../helpers/temporary.ts'
 import { toyRecipe, toySource } from '../../helpers/toy-kernel.ts'
 
@@ -77,6 +78,7 @@ describe('the kernel build', () => {
     expect((await errorOf(() => buildKernel(source, recipe, at('build'), options))).message).to.equal(
       'enough'
     )
+    expect(processesWith('1000.25')).to.deep.equal([])
   })
 
   it('refuses a package that is damaged or holds no source', async () => {
