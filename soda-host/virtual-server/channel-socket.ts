@@ -37,6 +37,14 @@ async function listen(server: Server, path: string): Promise<void> {
  * @throws ERR_JAIL when the path cannot be bound
  */
 export async function listenForGuest(path: string): Promise<ChannelSocket> {
+  try {
+    return await bind(path)
+  } catch (cause) {
+    throw new HostError('ERR_JAIL', `cannot listen at ${path}`, { cause })
+  }
+}
+
+async function bind(path: string): Promise<ChannelSocket> {
   const fresh = path + FRESH_SUFFIX
   // Kept until the socket is closed, since Node then removes what it finds under the name that it bound.
   const short = await shortPath(fresh)
@@ -52,8 +60,8 @@ export async function listenForGuest(path: string): Promise<ChannelSocket> {
     const fd = descriptorOf(server)
     if (fd === undefined) throw new TypeError('a listening server without a descriptor')
     return { fd, close, [Symbol.asyncDispose]: close }
-  } catch (cause) {
+  } catch (error) {
     await close()
-    throw new HostError('ERR_JAIL', `cannot listen at ${path}`, { cause })
+    throw error
   }
 }
