@@ -233,11 +233,12 @@ export class ConsumerSession {
   async #confirmOutput(signal: AbortSignal): Promise<void> {
     const { copy, events } = this.#run
     const confirm = confirmer(this.#stream, CHANNEL_OUTPUT)
-    for (let confirmed = copy.byteLength; ;) {
+    while (true) {
       const taken = events.takenBytes
-      if (taken > confirmed && (taken - confirmed >= CONFIRM_BYTES || taken === copy.byteLength)) {
+      const news = taken - this.#confirmedOutput
+      if (news > 0 && (news >= CONFIRM_BYTES || taken === copy.byteLength)) {
         confirm(taken)
-        confirmed = taken
+        this.#confirmedOutput = taken
       }
       await copy.grown.wait(signal)
     }

@@ -274,6 +274,7 @@ describe('a hostile provider', function () {
     })
 
     it('takes no bytes that are no tar, nor more than the disk of the lease', async () => {
+      await mkdir(join(directory, 'out'))
       expect(await codeOfRun({ tar: noTar() })).to.equal('ERR_RUN_FILES')
       const cut = (await evilTar([{ name: 'cut', content: Buffer.alloc(5000) }])).subarray(0, 2000)
       expect(await codeOfRun({ tar: cut })).to.equal('ERR_RUN_FILES')
