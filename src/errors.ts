@@ -24,11 +24,7 @@ export type DocumentErrorCode =
 export type RulesErrorCode = 'ERR_RULES_FORMAT' | 'ERR_RULES_REFUSED'
 
 /** Framed messages on a stream. */
-export type WireErrorCode =
-  | 'ERR_WIRE_FORMAT'
-  | 'ERR_WIRE_SIZE'
-  | 'ERR_WIRE_CLOSED'
-  | 'ERR_WIRE_TIMEOUT'
+export type WireErrorCode = 'ERR_WIRE_FORMAT' | 'ERR_WIRE_SIZE' | 'ERR_WIRE_CLOSED' | 'ERR_WIRE_TIMEOUT'
 
 export type IdentityErrorCode = 'ERR_IDENTITY_FORMAT' | 'ERR_IDENTITY_ACCESS'
 
@@ -122,7 +118,12 @@ export class RulesError extends IShareError<RulesErrorCode> {
   override readonly name = 'RulesError'
   readonly reasons: readonly string[]
 
-  constructor(code: RulesErrorCode, message: string, reasons: readonly string[] = [], options?: ErrorOptions) {
+  constructor(
+    code: RulesErrorCode,
+    message: string,
+    reasons: readonly string[] = [],
+    options?: ErrorOptions
+  ) {
     super(code, message, options)
     this.reasons = reasons
   }
@@ -173,7 +174,12 @@ export class SetupError extends IShareError<SetupErrorCode> {
 
 /** True for any error that carries one of our codes, whichever copy of this module made it. */
 export function isIShareError(error: unknown): error is IShareError {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code.startsWith('ERR_')
+  return (
+    error instanceof Error &&
+    'code' in error &&
+    typeof error.code === 'string' &&
+    error.code.startsWith('ERR_')
+  )
 }
 
 /** True if `error` carries exactly `code`. */

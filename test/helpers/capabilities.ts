@@ -8,7 +8,8 @@ import { existsSync } from 'node:fs'
 const probes = {
   root: () => (process.getuid?.() === 0 ? undefined : 'not root'),
   /** The set-up step builds kernel, initrd and images and names the file that lists them. */
-  uml: () => (process.env['ISHARE_ARTIFACTS'] === undefined ? 'no guest kernel: run through `npm test`' : undefined),
+  uml: () =>
+    process.env['ISHARE_ARTIFACTS'] === undefined ? 'no guest kernel: run through `npm test`' : undefined,
   bubblewrap: () => (onPath('bwrap') ? undefined : 'bwrap is not installed'),
   cgroups: () => (existsSync('/sys/fs/cgroup') ? undefined : 'no cgroup file system')
 } satisfies Record<string, () => string | undefined>
