@@ -33,7 +33,7 @@ const PAUSE_MS_MIN = 20
 const PAUSE_MS_MAX = 1000
 
 /** The request cannot have reached anybody. */
-const NOT_SENT = new Set(['ECONNREFUSED', 'ENOENT', 'EACCES', 'EPERM', 'UND_ERR_CONNECT_TIMEOUT'])
+const NOT_SENT = new Set(['ECONNREFUSED', 'ENOENT', 'EAGAIN', 'EACCES', 'EPERM', 'UND_ERR_CONNECT_TIMEOUT'])
 /** The connection ended; whether the request was carried out is not known. */
 const LOST = new Set([
   ...NOT_SENT,

@@ -2,7 +2,7 @@
 import { isIShareError } from '../../src/errors.ts'
 import type { ServerEnd } from '../virtual-server/types.ts'
 import type { Reason } from './api.ts'
-import { isDiskFull } from './output-spool.ts'
+import { isDiskFull } from './disk-full.ts'
 
 /** A guest that went without being asked to. */
 export class GuestGone extends Error {

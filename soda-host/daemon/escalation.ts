@@ -6,7 +6,8 @@ const SIGKILL = 9
 
 /**
  * Ends a program that is to end before its time: TERM, then KILL, then the whole guest. Each is done once, when
- * it is due; a daemon that comes later begins again with TERM, which does no harm.
+ * it is due; a daemon that comes later begins again with TERM, which does no harm. A guest that does not take a
+ * signal is not waited for.
  */
 export class Escalation {
   readonly #running: RunningServer
@@ -27,12 +28,12 @@ export class Escalation {
     const guestEndsAtMs = cut.killAtMs + this.#killPatienceMs
     if (this.#done === 'nothing') {
       this.#done = 'term'
-      await this.#running.signal(SIGTERM)
+      this.#send(SIGTERM)
     }
     if (this.#done === 'term') {
       if (Date.now() < cut.killAtMs) return cut.killAtMs
       this.#done = 'kill'
-      await this.#running.signal(SIGKILL)
+      this.#send(SIGKILL)
     }
     if (this.#done === 'kill') {
       if (Date.now() < guestEndsAtMs) return guestEndsAtMs
@@ -40,5 +41,9 @@ export class Escalation {
       await this.#running.kill()
     }
     return undefined
+  }
+
+  #send(signal: number): void {
+    this.#running.signal(signal).catch(() => undefined)
   }
 }

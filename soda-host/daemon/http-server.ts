@@ -15,6 +15,7 @@ import { HostError, isIShareError } from '../../src/errors.ts'
 import { serverId } from './api.ts'
 import { statusOf } from './error-status.ts'
 import type { Host } from './host.ts'
+import { isDiskFull } from './disk-full.ts'
 import { CONNECTIONS_MAX } from './limits.ts'
 import type { DaemonLog } from './log.ts'
 import { openApiDocument } from './openapi.ts'
@@ -170,6 +171,8 @@ class HttpError extends HostError {
 }
 
 function refusalOf(error: unknown, requestId: string): { status: number; code: string; message: string } {
+  if (isDiskFull(rootOf(error)))
+    return { status: 507, code: 'ERR_HOST_STATE', message: "the host's disk is full" }
   if (error instanceof HttpError) return { status: error.status, code: error.code, message: error.message }
   if (isIShareError(error)) return { status: statusOf(error.code), code: error.code, message: error.message }
   return {
@@ -177,6 +180,10 @@ function refusalOf(error: unknown, requestId: string): { status: number; code: s
     code: 'ERR_HOST_STATE',
     message: `the host failed; its log has more under ${requestId}`
   }
+}
+
+function rootOf(error: unknown): unknown {
+  return error instanceof Error && error.cause !== undefined ? error.cause : error
 }
 
 function isExpected(error: unknown): boolean {

@@ -13,6 +13,7 @@ import { KIB } from '../../src/constants.ts'
 import { HostError } from '../../src/errors.ts'
 import type { OutputStream } from '../virtual-server/types.ts'
 import type { Reason } from './api.ts'
+import { isDiskFull } from './disk-full.ts'
 import { CHUNK_BYTES } from './limits.ts'
 
 export const FRAME_HEADER_BYTES = 5
@@ -139,10 +140,6 @@ export class OutputSpool implements AsyncDisposable {
     await this.#turn
     await this.#file.close()
   }
-}
-
-export function isDiskFull(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT')
 }
 
 function troubleOf(error: unknown): Reason {

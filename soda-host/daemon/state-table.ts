@@ -3,12 +3,15 @@
  *
  * Theory of operation: a change of state and the event that tells of it are one transaction, on disk before
  * anybody hears of it (WAL, synchronous FULL). The file is held in exclusive locking mode, so the kernel's lock on
- * it is what keeps a second daemon out, and goes with the process however it ends.
+ * it is what keeps a second daemon out, and goes with the process however it ends. Beside it lies a file of nothing,
+ * which is given up when the disk is full, so that the last word about every server can still be written.
  */
 import { closeSync, openSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
+import { MIB } from '../../src/constants.ts'
 import { HostError } from '../../src/errors.ts'
 import { hostEvent, type EventKind, type HostEvent } from './api.ts'
+import { DiskReserve, isDiskFull } from './disk-full.ts'
 import { EVENTS_KEPT } from './limits.ts'
 import { serverRecord, type ServerRecord } from './server-record.ts'
 
@@ -21,17 +24,22 @@ const MIGRATIONS = [
 ]
 
 const SQLITE_BUSY = 5
+/** What must still be writable when everything else has filled the disk: the ends of all servers, many times over. */
+const RESERVE_BYTES = 4 * MIB
 
 export class StateTable implements Disposable {
   readonly #database: DatabaseSync
+  readonly #reserve: DiskReserve
 
   /** @throws ERR_HOST_STATE when another daemon has the file, or a newer version wrote it */
   constructor(path: string) {
     // Made by us and not by SQLite, which would let others read; its journal files take the same mode.
     closeSync(openSync(path, 'a', 0o600))
     this.#database = new DatabaseSync(path)
+    this.#reserve = new DiskReserve(`${path}.reserve`, RESERVE_BYTES)
     try {
       this.#open(path)
+      this.#reserve.fill()
     } catch (error) {
       this.#database.close()
       if (isBusy(error))
@@ -55,7 +63,8 @@ export class StateTable implements Disposable {
   }
 
   insert(record: ServerRecord): void {
-    this.#transaction(() => {
+    // Not worth the reserve: a full host takes no new servers.
+    this.#attempt(() => {
       const { id } = record.spec
       const insert = this.#database.prepare('INSERT INTO servers (id, spec, record) VALUES (?, ?, ?)')
       insert.run(id, JSON.stringify(record.spec), withoutSpec(record))
@@ -89,6 +98,8 @@ export class StateTable implements Disposable {
       this.#database.prepare('DELETE FROM servers WHERE id = ?').run(id)
       this.#tell(id, 'destroyed')
     })
+    // Its results are gone: there may be room again.
+    this.#reserve.fill()
   }
 
   /** Up to `limit` events that came after the one numbered `after`, oldest first. */
@@ -137,6 +148,15 @@ export class StateTable implements Disposable {
   }
 
   #transaction(body: () => void): void {
+    try {
+      this.#attempt(body)
+    } catch (error) {
+      if (!isDiskFull(error) || !this.#reserve.release()) throw error
+      this.#attempt(body)
+    }
+  }
+
+  #attempt(body: () => void): void {
     this.#database.exec('BEGIN IMMEDIATE')
     try {
       body()

@@ -16,12 +16,15 @@ export interface DaemonProcess extends AsyncDisposable {
   terminate(): Promise<number | null>
 }
 
-/** Start one and wait until it answers. Rejects with what it said if it ends before. `dieBefore`: see the fixture. */
-export async function startDaemonProcess(config: DaemonConfig, dieBefore = 0): Promise<DaemonProcess> {
+/** Start one and wait until it answers. Rejects with what it said if it ends before. Options: see the fixture. */
+export async function startDaemonProcess(
+  config: DaemonConfig,
+  { guests = 'fake', dieBefore = 0 }: { guests?: 'fake' | 'uml'; dieBefore?: number } = {}
+): Promise<DaemonProcess> {
   const script = join(import.meta.dirname, '..', '..', 'fixtures', 'daemon', 'daemon-process.ts')
   const child = spawn(
     process.execPath,
-    ['--disable-warning=ExperimentalWarning', script, JSON.stringify(config), String(dieBefore)],
+    ['--disable-warning=ExperimentalWarning', script, JSON.stringify(config), guests, String(dieBefore)],
     {
       stdio: ['ignore', 'pipe', 'pipe']
     }

@@ -40,7 +40,7 @@ describe('a daemon that is killed', function () {
   /** A daemon that dies where it is told to, and then one that does not. */
   async function daemons(dieBefore: number): Promise<{ hasDied: () => boolean } & AsyncDisposable> {
     let died = false
-    let current: DaemonProcess = await startDaemonProcess(config, dieBefore)
+    let current: DaemonProcess = await startDaemonProcess(config, { dieBefore })
     const restarting = current.ended.then(async (said) => {
       died = said.includes('died before step')
       if (died) current = await startDaemonProcess(config)

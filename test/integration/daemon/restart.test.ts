@@ -68,7 +68,7 @@ describe('a daemon that ends and is started again', function () {
     script: string,
     changes: Parameters<typeof serverSpec>[1] = {}
   ): Promise<HostServerSpec> {
-    const spec = serverSpec(`${script}`, changes)
+    const spec = serverSpec(script, changes)
     await host.create(spec)
     await host.start(spec.id)
     return spec

@@ -1,0 +1,60 @@
+import type {
+  GuestFile,
+  RunningServer,
+  ServerEnd,
+  ServerLauncher,
+  ServerListener
+} from '../../../soda-host/virtual-server/types.ts'
+
+/** A guest whose every move is a test's: by default it does what it is asked and says nothing. */
+export interface ScriptedGuest extends Partial<Omit<RunningServer, 'record' | 'ended' | 'run'>> {
+  /** What it does when its program is started. */
+  run(listener: ServerListener): Promise<void>
+}
+
+export interface ScriptedLauncher extends ServerLauncher {
+  /** Guests that are there now. */
+  living(): number
+}
+
+/** Guests that are nothing but a script, in this process. */
+export function scriptedLauncher(script: ScriptedGuest): ScriptedLauncher {
+  let living = 0
+  return {
+    living: () => living,
+    async launch(_spec, listener) {
+      living += 1
+      const end = Promise.withResolvers<ServerEnd>()
+      let isGone = false
+      const leave = (kind: ServerEnd['kind']): void => {
+        if (isGone) return
+        isGone = true
+        living -= 1
+        end.resolve({ kind, detail: '' })
+      }
+      return {
+        record: { pid: 2 ** 22 + living, startTime: '0', cgroups: [] },
+        ended: end.promise,
+        ready: async () => undefined,
+        putFile: async () => undefined,
+        stdin: async () => undefined,
+        stdinEnd: async () => undefined,
+        signal: async () => undefined,
+        resize: async () => undefined,
+        getFiles: () => noFiles(),
+        powerOff: async () => leave('halted'),
+        kill: async () => leave('killed'),
+        usage: async () => ({ cpuSeconds: 1, memoryPeakBytes: 2 }),
+        release: async () => undefined,
+        ...script,
+        run: async () => script.run(listener)
+      }
+    },
+    adopt: async () => undefined,
+    sweep: async () => undefined
+  }
+}
+
+async function* noFiles(): AsyncGenerator<GuestFile> {
+  // The output directory is empty.
+}

@@ -1,0 +1,105 @@
+import { expect } from 'chai'
+import { join } from 'node:path'
+import { hostClient, type HostClient } from '../../../soda-host/client/index.ts'
+import type { DaemonConfig } from '../../../soda-host/daemon/index.ts'
+import { SUITE_SLICE } from '../../compliance/run-host.suite.ts'
+import { requires } from '../../helpers/capabilities.ts'
+import { startDaemonProcess, type DaemonProcess } from '../../helpers/daemon/daemon-process.ts'
+import { guestProcesses } from '../../helpers/daemon/guest-processes.ts'
+import { bytesOf, framesOf, serverSpec, tarOf, textOf, untar } from '../../helpers/daemon/server-spec.ts'
+import { temporaryDirectory } from '../../helpers/temporary.ts'
+
+describe('a daemon with real guests that is killed and started again', function () {
+  this.timeout(120_000)
+
+  let resources: AsyncDisposableStack
+  let config: DaemonConfig
+  let daemon: DaemonProcess
+  let host: HostClient
+
+  before(function () {
+    requires(this, 'root', 'uml', 'bubblewrap')
+  })
+
+  beforeEach(async () => {
+    resources = new AsyncDisposableStack()
+    const directory = resources.use(await temporaryDirectory()).path
+    config = {
+      stateDir: join(directory, 'state'),
+      socketPath: join(directory, 'host.sock'),
+      slice: SUITE_SLICE,
+      artifactsPath: process.env['ISHARE_ARTIFACTS'] ?? ''
+    }
+    daemon = await startDaemonProcess(config, { guests: 'uml' })
+    host = resources.use(hostClient({ socketPath: config.socketPath }))
+    await host.capacity()
+  })
+
+  afterEach(async () => {
+    try {
+      for (const { id } of await host.list()) await host.destroy(id)
+      expect(guestProcesses(config.stateDir)).to.deep.equal([])
+    } finally {
+      await daemon.kill()
+      await resources.disposeAsync()
+    }
+  })
+
+  async function restart(): Promise<void> {
+    await daemon.kill()
+    daemon = await startDaemonProcess(config, { guests: 'uml' })
+  }
+
+  async function untilOutput(id: string, word: string): Promise<void> {
+    let text = ''
+    for await (const chunk of host.output(id, { offset: 0, follow: true })) {
+      text += Buffer.from(chunk).toString('latin1')
+      if (text.includes(word)) return
+    }
+    throw new Error(`the program never said ${word}`)
+  }
+
+  it('loses no byte of input or output, and no file', async () => {
+    const spec = serverSpec('cat in; echo; cat | tee $ISHARE_OUT/copy; exit 3')
+    await host.create(spec)
+    await host.putFiles(spec.id, tarOf({ in: 'from a file' }))
+    await host.start(spec.id)
+    const following = bytesOf(host.output(spec.id, { offset: 0, follow: true }))
+    await untilOutput(spec.id, 'from a file')
+    const data = Buffer.from(Array.from({ length: 3_000_000 }, (_, index) => index % 251))
+    const sending = (async () => {
+      for (let offset = 0; offset < data.length;)
+        offset = await host.stdin(spec.id, offset, data.subarray(offset, offset + 50_000))
+      await host.stdin(spec.id, data.length, new Uint8Array(), { end: true })
+    })()
+    for (let death = 0; death < 3; death++) await restart()
+    await sending
+    const server = await host.wait(spec.id)
+    expect([server.state, server.exit]).to.deep.equal(['exited', { kind: 'status', status: 3 }])
+    const output = Buffer.concat(framesOf(await following).map((frame) => frame.data))
+    expect(output.equals(Buffer.concat([Buffer.from('from a file\n'), data]))).to.equal(true)
+    expect((await untar(host.files(spec.id))).get('copy')?.equals(data)).to.equal(true)
+  })
+
+  it('boots again what was booting', async () => {
+    const spec = serverSpec('echo once')
+    await host.create(spec)
+    await host.start(spec.id)
+    await restart()
+    expect((await host.wait(spec.id)).exit).to.deep.equal({ kind: 'status', status: 0 })
+    expect(textOf(await bytesOf(host.output(spec.id, { offset: 0, follow: true })), 1)).to.equal('once\n')
+  })
+
+  it('fails a server whose guest was killed meanwhile', async () => {
+    const spec = serverSpec('echo started; exec sleep 1000')
+    await host.create(spec)
+    await host.start(spec.id)
+    await untilOutput(spec.id, 'started')
+    await daemon.kill()
+    for (const pid of guestProcesses(config.stateDir)) process.kill(Number(pid), 'SIGKILL')
+    daemon = await startDaemonProcess(config, { guests: 'uml' })
+    const server = await host.wait(spec.id)
+    expect(server.state).to.equal('failed')
+    expect((await host.capacity()).used.servers).to.equal(0)
+  })
+})
