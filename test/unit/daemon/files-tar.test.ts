@@ -95,10 +95,7 @@ describe('a tar at the border', () => {
       expectRefused(raw([{ name: 'ok' }, { name, content: 'x' }]), 'ERR_FILES_FORMAT'))
 
   it('refuses a name with a NUL that hides in an extended header', () =>
-    expectRefused(
-      raw([{ name: 'ok', pax: { path: 'a\0/../b' }, content: 'x' }]),
-      'ERR_FILES_FORMAT'
-    ))
+    expectRefused(raw([{ name: 'ok', pax: { path: 'a\0/../b' }, content: 'x' }]), 'ERR_FILES_FORMAT'))
 
   it('refuses a name that leads upwards in an extended header', () =>
     expectRefused(raw([{ name: 'ok', pax: { path: '../b' }, content: 'x' }]), 'ERR_FILES_FORMAT'))
