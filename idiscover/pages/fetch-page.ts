@@ -87,7 +87,7 @@ export function pageFetcher(init: PageFetcherInit): PageFetcher {
 }
 
 const HEADERS = {
-  'user-agent': 'ishare/1 (+https://schema.org/Offer)',
+  'user-agent': 'ishare/1',
   accept: 'text/html, application/jose, application/json;q=0.9',
   // What is not compressed cannot be a bomb.
   'accept-encoding': 'identity'
