@@ -27,7 +27,8 @@ export async function writeDurably({ path, write, mayTakeName }: DurableFileInit
   await syncDirectory(dirname(path))
 }
 
-async function syncDirectory(path: string): Promise<void> {
+/** What was created, renamed or removed in it stays so. */
+export async function syncDirectory(path: string): Promise<void> {
   const directory = await open(path, 'r')
   try {
     await directory.sync()

@@ -58,7 +58,8 @@ async function answer(
     const result = await operation.run({ host, id, query, body, bytes, signal: gone.signal })
     await send(response, result, gone.signal)
   } catch (error) {
-    if (!isExpected(error)) log.error({ requestId, url: request.url, err: error }, 'a request failed')
+    if (!gone.signal.aborted && !isExpected(error))
+      log.error({ requestId, url: request.url, err: error }, 'a request failed')
     refuse(request, response, error, requestId)
   }
 }

@@ -1,6 +1,15 @@
 /** What is written down about a server, and what of it is told. */
 import { z } from 'zod'
-import { digest, programExit, reason, serverSpec, serverState, usage, type Server } from './api.ts'
+import {
+  digest,
+  programExit,
+  reason,
+  serverSpec,
+  serverState,
+  usage,
+  type Server,
+  type ServerSpec
+} from './api.ts'
 
 /** JSON in the state table. A field that is added later needs a default, so that old records still read. */
 export const serverRecord = z.strictObject({
@@ -33,6 +42,21 @@ export const serverRecord = z.strictObject({
   isDoomed: z.boolean()
 })
 export type ServerRecord = z.infer<typeof serverRecord>
+
+export function newRecord(spec: ServerSpec, imageDigest: string, slot: number): ServerRecord {
+  return {
+    spec,
+    imageDigest,
+    slot,
+    state: 'created',
+    createdAtMs: Date.now(),
+    outputSeenBytes: 0,
+    outputKeptBytes: 0,
+    stdin: { takenBytes: 0, ended: false },
+    usage: { cpuSeconds: 0, memoryPeakBytes: 0 },
+    isDoomed: false
+  }
+}
 
 export function isEnded({ state }: Pick<ServerRecord, 'state'>): boolean {
   return state === 'exited' || state === 'failed'

@@ -5,9 +5,9 @@
  * `output`, `files.tar`, and `guest/`, which belongs to the launcher and goes when the guest has ended. Guests run
  * under uids of their own and must be able to walk to their files, hence 0711; every file of ours is 0600.
  */
-import { mkdir, readdir, rm } from 'node:fs/promises'
+import { mkdir, open, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { PART_SUFFIX } from './durable-file.ts'
+import { PART_SUFFIX, syncDirectory } from './durable-file.ts'
 
 export interface ServerPaths {
   top: string
@@ -54,12 +54,15 @@ export class StateDirectory {
     }
   }
 
-  /** The server's directory, without what an interrupted write left in it. */
+  /** The server's directory with an output that may be empty, and without what an interrupted write left. */
   async makeServer(id: string): Promise<void> {
-    const { top } = this.server(id)
+    const { top, output } = this.server(id)
     await mkdir(top, { recursive: true, mode: 0o711 })
     for (const name of await readdir(top))
       if (name.endsWith(PART_SUFFIX)) await rm(join(top, name), { force: true })
+    await (await open(output, 'a', 0o600)).close()
+    await syncDirectory(top)
+    await syncDirectory(this.servers)
   }
 
   /** An empty directory for a new guest. */

@@ -1,0 +1,265 @@
+/**
+ * All servers of this host: on record, in memory, and their parts of the slice. Creates, finds, and destroys them;
+ * what happens to each in between is its keeper's.
+ */
+import { isDeepStrictEqual } from 'node:util'
+import { HostError } from '../../src/errors.ts'
+import { admit, promised, type Slice } from '../resources/admission.ts'
+import { chooseCpu } from '../resources/cpu-balancer.ts'
+import type { ServerLauncher } from '../virtual-server/types.ts'
+import type { ServerSpec } from './api.ts'
+import { installedPath, type InstalledArtifacts } from './artifacts.ts'
+import { Bell, clockReaches } from './bell.ts'
+import { Keeper, type KeeperComponents } from './keeper.ts'
+import { SERVERS_KEPT_MAX, type DaemonTiming } from './limits.ts'
+import type { DaemonLog } from './log.ts'
+import { until } from './server-book.ts'
+import { isEnded, newRecord, type ServerRecord } from './server-record.ts'
+import type { StateDirectory } from './state-directory.ts'
+import type { StateTable } from './state-table.ts'
+import { StdinFeed } from './stdin-feed.ts'
+
+export interface ServersComponents {
+  table: StateTable
+  directory: StateDirectory
+  launcher: ServerLauncher
+  artifacts: InstalledArtifacts
+  log: DaemonLog
+}
+
+export interface ServersInit {
+  slice: Slice
+  cpus: readonly number[]
+  timing: DaemonTiming
+}
+
+export interface Entry {
+  keeper: Keeper
+  stdin: StdinFeed
+  /** Aborts when it is removed from the table. */
+  gone: AbortController
+  destroyed?: Promise<void>
+}
+
+export class Servers {
+  /** Rings after every event. */
+  readonly happened = new Bell()
+  readonly #with: ServersComponents
+  readonly #init: ServersInit
+  readonly #entries = new Map<string, Entry>()
+  readonly #closing = new AbortController()
+  #creating: Promise<unknown> = Promise.resolve()
+
+  constructor(init: ServersInit, components: ServersComponents) {
+    this.#init = init
+    this.#with = components
+  }
+
+  /** Aborts when the host shuts down. */
+  get closing(): AbortSignal {
+    return this.#closing.signal
+  }
+
+  /** Take up every server on record where an earlier daemon left it. */
+  async open(): Promise<void> {
+    const records = this.#with.table.all()
+    await this.#removeUnrecorded(new Set(records.map(({ spec }) => spec.id)))
+    for (const record of records) {
+      await this.#with.directory.makeServer(record.spec.id)
+      const entry = this.#enter(record)
+      if (record.isDoomed) void this.#destroySurely(entry)
+    }
+  }
+
+  /** Let go of all servers; their guests run on. */
+  async close(): Promise<void> {
+    this.#closing.abort(new HostError('ERR_HOST_STATE', 'the host is shutting down'))
+    await Promise.all(this.#all.map(({ keeper }) => keeper.release()))
+    await Promise.allSettled(this.#all.map(async ({ destroyed }) => destroyed))
+  }
+
+  /** What is promised of the slice. */
+  get used(): Slice {
+    return promised(this.#living.map(({ spec }) => spec.limits))
+  }
+
+  /** Those that are not being destroyed, oldest first. */
+  get records(): ServerRecord[] {
+    return this.#all
+      .map(({ keeper }) => keeper.book.record)
+      .filter(({ isDoomed }) => !isDoomed)
+      .sort((a, b) => a.createdAtMs - b.createdAtMs || (a.spec.id < b.spec.id ? -1 : 1))
+  }
+
+  /** @throws ERR_SERVER_UNKNOWN. One that is being destroyed is gone for everybody but itself. */
+  entry(id: string): Entry {
+    const entry = this.#entries.get(id)
+    if (entry === undefined || entry.keeper.book.record.isDoomed)
+      throw new HostError('ERR_SERVER_UNKNOWN', `there is no server ${id}`)
+    return entry
+  }
+
+  /** One at a time, so that undoing one never takes away another's directory. */
+  create(spec: ServerSpec): Promise<ServerRecord> {
+    const turn = this.#creating.then(() => this.#create(spec))
+    this.#creating = turn.catch(() => undefined)
+    return turn
+  }
+
+  /** Kill if alive, and remove everything. A no-op for an unknown id. */
+  async destroy(id: string): Promise<void> {
+    const entry = this.#entries.get(id)
+    if (entry !== undefined) await (entry.destroyed ??= this.#destroy(id, entry))
+  }
+
+  get #all(): Entry[] {
+    return [...this.#entries.values()]
+  }
+
+  /** Those that hold a part of the slice: a guest may still be there until an ended state is written. */
+  get #living(): ServerRecord[] {
+    return this.#all.map(({ keeper }) => keeper.book.record).filter((record) => !isEnded(record))
+  }
+
+  async #create(spec: ServerSpec): Promise<ServerRecord> {
+    const before = this.#entries.get(spec.id)?.keeper.book.record
+    if (before !== undefined) return same(before, spec)
+    const imageDigest = this.#admit(spec)
+    try {
+      await this.#with.directory.makeServer(spec.id)
+      const record = newRecord(spec, imageDigest, this.#freeSlot())
+      this.#with.table.insert(record)
+      this.#enter(record)
+      this.happened.ring()
+      return record
+    } catch (error) {
+      await this.#with.directory.removeServer(spec.id)
+      throw error
+    }
+  }
+
+  #imageDigest(image: string): string {
+    const found = this.#with.artifacts.images.find(({ name, digest }) => name === image || digest === image)
+    if (found !== undefined) return found.digest
+    const names = this.#with.artifacts.images.map(({ name }) => name).join(', ')
+    throw new HostError('ERR_IMAGE_UNKNOWN', `there is no image ${image}; there are: ${names}`)
+  }
+
+  /** @returns the digest of its image */
+  #admit({ limits, image, expiresAtMs }: ServerSpec): string {
+    const imageDigest = this.#imageDigest(image)
+    if (expiresAtMs <= Date.now()) throw new HostError('ERR_HOST_REQUEST', 'expiresAtMs is in the past')
+    if (this.#entries.size >= SERVERS_KEPT_MAX)
+      throw new HostError(
+        'ERR_SLICE_FULL',
+        `${SERVERS_KEPT_MAX} servers are on record; destroy ended ones first`
+      )
+    const lived = this.#living.map((record) => record.spec.limits)
+    const admission = admit(this.#init.slice, lived, limits)
+    if (admission.isRoom) return imageDigest
+    const short = admission.short.map(({ limit, asked, free }) => `${limit}: asked ${asked}, free ${free}`)
+    throw new HostError('ERR_SLICE_FULL', `the slice has no room: ${short.join('; ')}`)
+  }
+
+  #freeSlot(): number {
+    const taken = new Set(this.#living.map(({ slot }) => slot))
+    let slot = 0
+    while (taken.has(slot)) slot++
+    return slot
+  }
+
+  #enter(record: ServerRecord): Entry {
+    const keeper = new Keeper(record, this.#keeperComponents)
+    const stdin = new StdinFeed(keeper, this.#init.timing.longPollMs)
+    const entry: Entry = { keeper, stdin, gone: new AbortController() }
+    this.#entries.set(record.spec.id, entry)
+    if (!record.isDoomed) keeper.open()
+    void this.#removeInTime(entry)
+    return entry
+  }
+
+  get #keeperComponents(): KeeperComponents {
+    const { table, launcher, directory, artifacts, log } = this.#with
+    const { timing, cpus } = this.#init
+    return {
+      table,
+      launcher,
+      directory,
+      log,
+      timing,
+      onEvent: () => this.happened.ring(),
+      chooseCpu: () =>
+        chooseCpu(
+          cpus,
+          this.#living.flatMap(({ hostCpu, spec }) =>
+            hostCpu === undefined ? [] : [{ hostCpu, cpu: spec.limits.cpu }]
+          )
+        ),
+      bootFiles: (digest) => ({
+        kernelPath: artifacts.kernelPath,
+        initrdPath: artifacts.initrdPath,
+        imagePath: installedPath(directory.artifacts, digest)
+      })
+    }
+  }
+
+  async #destroy(id: string, entry: Entry): Promise<void> {
+    try {
+      await entry.keeper.doom()
+      await this.#with.directory.removeServer(id)
+      this.#with.table.remove(id)
+    } catch (error) {
+      // The next attempt, or the next daemon, goes on.
+      delete entry.destroyed
+      throw error
+    }
+    this.#entries.delete(id)
+    entry.gone.abort()
+    entry.keeper.book.changed.ring()
+    this.happened.ring()
+  }
+
+  /** Nobody waits for it, and nobody else would try again. */
+  async #destroySurely({ keeper }: Entry): Promise<void> {
+    const { id } = keeper.book
+    while (!this.#closing.signal.aborted) {
+      try {
+        await this.destroy(id)
+        return
+      } catch (error) {
+        this.#with.log.error({ id, err: error }, 'could not destroy a server; trying again')
+      }
+      const againAtMs = Date.now() + this.#init.timing.retryMs
+      await clockReaches(againAtMs, this.#closing.signal).catch(() => undefined)
+    }
+  }
+
+  /** Results are kept until their time is over; a server that still runs then is left to its lease. */
+  async #removeInTime(entry: Entry): Promise<void> {
+    const { book } = entry.keeper
+    const signal = AbortSignal.any([this.closing, entry.gone.signal])
+    try {
+      await clockReaches(book.record.spec.keepUntilMs, signal)
+      await until(book.changed, () => isEnded(book.record), signal)
+    } catch {
+      return
+    }
+    await this.#destroySurely(entry)
+  }
+
+  async #removeUnrecorded(recorded: ReadonlySet<string>): Promise<void> {
+    for (const id of await this.#with.directory.serverIds()) {
+      if (recorded.has(id)) continue
+      this.#with.log.warn({ id }, 'removing what is left of a server that is not on record')
+      await this.#with.launcher.sweep({ id, directory: this.#with.directory.server(id).guest, slot: 0 })
+      await this.#with.directory.removeServer(id)
+    }
+  }
+}
+
+function same(record: ServerRecord, spec: ServerSpec): ServerRecord {
+  if (record.isDoomed) throw new HostError('ERR_SERVER_EXISTS', `server ${spec.id} is being destroyed`)
+  if (!isDeepStrictEqual(record.spec, spec))
+    throw new HostError('ERR_SERVER_EXISTS', `server ${spec.id} exists, and is another one`)
+  return record
+}
