@@ -129,7 +129,8 @@ class IShareService implements IShare, Startable {
   }
 
   async *discover(options: DiscoverOptions): AsyncIterable<Discovery> {
-    if (options.dht === true) await dhtKnowsSomebody(this.#components.dht, options.signal)
+    if (options.dht === true || options.peers?.some((peer) => !peer.startsWith('/')) === true)
+      await dhtKnowsSomebody(this.#components.dht, options.signal)
     yield* this.#discoverer.discover(options)
   }
 

@@ -29,11 +29,14 @@ export async function withConsumer<T>(
   }
 }
 
-/** An offer's place as a user gives it: a page's URL, a multiaddr, a peer id; or nothing, for the DHT. */
+/**
+ * An offer's place as a user gives it: a page's URL, a multiaddr, a peer id; or nothing, for the whole DHT. A named
+ * peer's offer is looked up in the DHT too, but nobody else's is taken in its place.
+ */
 export function sourcesOf(places: readonly string[], config: Pick<Config, 'bootstrap'>): DiscoverOptions {
   const pages = places.filter((place) => /^https?:\/\//.test(place))
   const peers = places.filter((place) => !pages.includes(place))
-  return { pages, peers, dht: config.bootstrap.length > 0 && (places.length === 0 || peers.length > 0) }
+  return { pages, peers, dht: config.bootstrap.length > 0 && places.length === 0 }
 }
 
 /** The first offer that fits; says on standard error why others did not. @throws ERR_OFFER_NOT_FOUND */

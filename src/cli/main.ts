@@ -29,9 +29,7 @@ Exit status: that of the program for run and attach (125 if iShare failed), else
 const program = new Command('ishare')
   .description('Lend and borrow slices of Linux machines')
   .version('0.1.0')
-  .showHelpAfterError('(see --help)')
   .enablePositionalOptions()
-  .exitOverride()
   .addHelpText('after', EXAMPLES)
 
 for (const make of [runCommand, psCommand, logsCommand, attachCommand, stopCommand, receiptCommand])
@@ -39,6 +37,13 @@ for (const make of [runCommand, psCommand, logsCommand, attachCommand, stopComma
 for (const make of [discoverCommand, offerCommand, provideCommand, hostCommand, peerCommand, factoryCommand])
   program.addCommand(make())
 for (const make of [idCommand, doctorCommand]) program.addCommand(make())
+
+/** Commands that are added do not inherit this. */
+function failByThrowing(command: Command): void {
+  command.exitOverride().showHelpAfterError('(see --help)')
+  for (const sub of command.commands) failByThrowing(sub)
+}
+failByThrowing(program)
 
 /** Set by commands whose status is not simply success or failure. */
 process.exitCode = EXIT_OK
