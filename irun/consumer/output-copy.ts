@@ -25,6 +25,7 @@ export class OutputCopy implements AsyncDisposable {
   /** Rings when there is more. */
   readonly grown = new Bell()
   #byteLength: number
+  #isClosed = false
 
   static async open(path: string, outputBytesMax: number): Promise<OutputCopy> {
     const file = await open(path, 'a+', 0o600).then(async (created) => {
@@ -95,20 +96,27 @@ export class OutputCopy implements AsyncDisposable {
   }
 
   /**
-   * Up to READ_BYTES from `offset` on, also when writing has ended. Opened for each read: a reader may be left
-   * alone at any time, and must not hold a file then.
+   * Up to READ_BYTES from `offset` on. When writing has ended the file is opened for each read: a reader may be
+   * left alone at any time, and must not hold a file then.
    */
   async read(offset: number, end: number): Promise<Uint8Array> {
+    if (!this.#isClosed) return readFrom(this.#file, offset, end)
     await using file = await open(this.#path, 'r')
-    const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, end - offset))
-    const { bytesRead } = await file.read(buffer, 0, buffer.byteLength, offset)
-    if (bytesRead === 0) throw new RunError('ERR_RUN_STATE', 'the copy of the output was cut meanwhile')
-    return buffer.subarray(0, bytesRead)
+    return await readFrom(file, offset, end)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true
+    // Waits for reads that are under way.
     await this.#file.close()
   }
+}
+
+async function readFrom(file: FileHandle, offset: number, end: number): Promise<Uint8Array> {
+  const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, end - offset))
+  const { bytesRead } = await file.read(buffer, 0, buffer.byteLength, offset)
+  if (bytesRead === 0) throw new RunError('ERR_RUN_STATE', 'the copy of the output was cut meanwhile')
+  return buffer.subarray(0, bytesRead)
 }
 
 async function scan(file: FileHandle): Promise<{ parser: SpoolParser; byteLength: number }> {

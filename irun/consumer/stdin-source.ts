@@ -34,7 +34,8 @@ export class StdinSource {
         await this.#changed.wait(signal)
         continue
       }
-      const piece = Uint8Array.from(rest.subarray(0, room))
+      // The caller may use its buffer again.
+      const piece = new Uint8Array(rest.subarray(0, room))
       rest = rest.subarray(piece.byteLength)
       this.#chunks.push(piece)
       this.#bytes += piece.byteLength
