@@ -4,6 +4,8 @@ import { report, SAMPLES_MIN, type BenchContext, type Row } from './report.ts'
 
 const BENCHES: Record<string, () => Promise<{ bench: (context: BenchContext) => Promise<Row[]> }>> = {
   guest: () => import('./guest.ts'),
+  'kernel-build': () => import('./kernel-build.ts'),
+  channel: () => import('./channel.ts'),
   syscalls: () => import('./syscalls.ts'),
   'run-latency': () => import('./run-latency.ts'),
   throughput: () => import('./throughput.ts')
