@@ -92,7 +92,8 @@ export class ScriptedConnection {
   }
 
   async ended(): Promise<void> {
-    if (!this.socket.closed) await once(this.socket, 'close')
+    // Not `once` of node:events: a connection that breaks is one that has ended.
+    if (!this.socket.closed) await new Promise((resolve) => this.socket.once('close', resolve))
   }
 }
 

@@ -23,6 +23,8 @@
 /* For kernel threads that are born later. */
 #define PROCESSES_RESERVE 16
 #define NICE_INIT (-20)
+#define THRASHING_SETTING "/sys/kernel/mm/lru_gen/min_ttl_ms"
+#define WORKING_SET_MS 500
 
 void report(const char *format, ...)
 {
@@ -172,6 +174,21 @@ static void protect_init(void)
 		report("priority: %s", strerror(errno));
 }
 
+/*
+ * A program that needs more memory than there is evicts its own code and reads
+ * it again, for ever: too much progress for the kernel's out-of-memory killer.
+ * Its multi-generational LRU can be told that what was used within this time
+ * must stay, or something must go.
+ * See Documentation/admin-guide/mm/multigen_lru.rst, "Thrashing prevention".
+ */
+static void prevent_thrashing(void)
+{
+	if (access(THRASHING_SETTING, F_OK) == 0)
+		write_setting(THRASHING_SETTING, WORKING_SET_MS);
+	else
+		report("no guard against thrashing in this kernel");
+}
+
 static void name_host(void)
 {
 	char name[32] = "guest-";
@@ -205,6 +222,7 @@ void boot(void)
 	change_root();
 	limit_processes();
 	protect_init();
+	prevent_thrashing();
 	name_host();
 	start_loopback();
 }

@@ -39,9 +39,9 @@ function sizeOf(struct: string): number {
 
 describe('the protocol in C', () => {
   it('has the same frame types as the one in TypeScript', () => {
-    const inC: Record<string, number> = Object.fromEntries(
-      [...text.matchAll(/^\tFRAME_(\w+) = (0x[0-9a-f]+),$/gm)].map(([, name, value]) => [name, Number(value)])
-    )
+    const inC: Record<string, number> = {}
+    for (const [, name = '', value] of text.matchAll(/^\tFRAME_(\w+) = (0x[0-9a-f]+),$/gm))
+      inC[name] = Number(value)
     const inTypeScript: Record<string, number> = Object.fromEntries(
       Object.entries(FrameType).map(([name, value]) => [constantName(name), value])
     )
