@@ -60,6 +60,11 @@ describe('a program in a guest', function () {
     expect(stderr).to.include('busy')
   })
 
+  it('without privileges is not even let near the channel', async () => {
+    const { stderr } = await run("su -s /bin/sh nobody -c 'cat /dev/soda-channel'")
+    expect(stderr).to.include('Permission denied')
+  })
+
   it('sees none of the host’s descriptors: only the three that it was given', async () => {
     const { stdout } = await run('ls /proc/self/fd | wc -l; ls -l /proc/1/fd | grep -c soda-channel')
     // ls itself has the directory open.
@@ -123,7 +128,7 @@ describe('a program in a guest', function () {
     expect(hash.digest('hex')).to.equal(hashOfLines(line, lines))
   })
 
-  it('that prints 1 GB into a listener that throws it away costs no memory', async () => {
+  it('that prints 1 GB has all of it taken, and ends', async () => {
     await using guest = await bareGuest()
     let bytes = 0
     guest.listener.output = async (_stream, data) => void (bytes += data.length)
