@@ -14,7 +14,7 @@ import { yamux } from '@libp2p/yamux'
 import { MemoryDatastore } from 'datastore-core'
 import { createLibp2p } from 'libp2p'
 import { dhtDatastore, offerSelector, offerValidator } from '../ipublish/index.ts'
-import { HOUR_MS, MINUTE_MS, PROTOCOL_KAD_DHT } from './constants.ts'
+import { HOUR_MS, MIB, MINUTE_MS, PROTOCOL_KAD_DHT } from './constants.ts'
 import type { Identity } from './identity/index.ts'
 import { ishare, type IShare, type IShareInit } from './plugin.ts'
 
@@ -26,6 +26,9 @@ const DHT_DISJOINT_PATHS = 2
 const CONNECTIONS_MAX = 512
 /** New inbound connections per second from one address; several peers may share one. */
 const CONNECTIONS_PER_SECOND = 20
+
+/** What one stream of a stranger may hold in our memory. */
+const STREAM_WINDOW_BYTES = 4 * MIB
 
 export interface PeerInit {
   identity: Identity
@@ -52,7 +55,7 @@ export async function createPeer(init: PeerInit): Promise<Peer> {
     addresses: { listen },
     transports: [tcp()],
     connectionEncrypters: [noise()],
-    streamMuxers: [yamux()],
+    streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: STREAM_WINDOW_BYTES } })],
     connectionManager: {
       maxConnections: CONNECTIONS_MAX,
       inboundConnectionThreshold: CONNECTIONS_PER_SECOND

@@ -159,7 +159,13 @@ class IShareService implements IShare, Startable {
     signal: AbortSignal
   ): Promise<Stream> => {
     const connection = await this.#connect(peer, addresses, signal)
-    return connection.newStream(protocol, { signal })
+    try {
+      return await connection.newStream(protocol, { signal })
+    } catch (error) {
+      // A connection may be dead without having said so: the next attempt must not get it again.
+      if (error instanceof Error && error.name === 'TimeoutError') connection.abort(error)
+      throw error
+    }
   }
 
   async #connect(peer: string, addresses: readonly string[], signal: AbortSignal): Promise<Connection> {

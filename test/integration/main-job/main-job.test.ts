@@ -40,8 +40,7 @@ describe('the main job', function () {
       reject: false,
       timeout: 170_000
     })
-    for await (const line of child.iterable()) if (line.includes('publishes a slice')) break
-    child.kill('SIGINT')
+    for await (const line of child.iterable()) if (line.includes('publishes a slice')) child.kill('SIGINT')
     const { exitCode } = await child
     expect(exitCode).to.equal(130)
     expect(await startDirectories()).to.deep.equal([])
