@@ -123,10 +123,9 @@ export class Keeper {
     try {
       if (!this.#leave.signal.aborted) await this.#end(failure)
       if (this.#leave.signal.aborted) await this.#letGo()
+      await this.guest.closeSpool()
     } catch (error) {
       this.#with.log.error({ id: this.book.id, err: error }, 'server could not be brought to its end')
-    } finally {
-      await this.guest.closeSpool()
     }
   }
 

@@ -5,8 +5,9 @@
  * `output`, `files.tar`, and `guest/`, which belongs to the launcher and goes when the guest has ended. Guests run
  * under uids of their own and must be able to walk to their files, hence 0711; every file of ours is 0600.
  */
-import { mkdir, open, readdir, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { chmod, mkdir, open, readdir, rm, stat } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { HostError } from '../../src/errors.ts'
 import { PART_SUFFIX, syncDirectory } from './durable-file.ts'
 
 export interface ServerPaths {
@@ -20,10 +21,11 @@ export interface ServerPaths {
 export class StateDirectory {
   readonly path: string
 
+  /** @throws ERR_HOST_STATE when the uids of guests could not get to it */
   static async open(path: string): Promise<StateDirectory> {
     const directory = new StateDirectory(path)
-    for (const folder of [path, directory.artifacts, directory.servers])
-      await mkdir(folder, { recursive: true, mode: 0o711 })
+    for (const folder of [path, directory.artifacts, directory.servers]) await makeWalkable(folder)
+    await assertWalkable(path)
     return directory
   }
 
@@ -57,7 +59,7 @@ export class StateDirectory {
   /** The server's directory with an output that may be empty, and without what an interrupted write left. */
   async makeServer(id: string): Promise<void> {
     const { top, output } = this.server(id)
-    await mkdir(top, { recursive: true, mode: 0o711 })
+    await makeWalkable(top)
     for (const name of await readdir(top))
       if (name.endsWith(PART_SUFFIX)) await rm(join(top, name), { force: true })
     await (await open(output, 'a', 0o600)).close()
@@ -69,7 +71,7 @@ export class StateDirectory {
   async makeGuest(id: string): Promise<string> {
     const { guest } = this.server(id)
     await rm(guest, { recursive: true, force: true })
-    await mkdir(guest, { mode: 0o711 })
+    await makeWalkable(guest)
     return guest
   }
 
@@ -84,5 +86,24 @@ export class StateDirectory {
   /** Ids of all server directories, recorded or not. */
   async serverIds(): Promise<string[]> {
     return readdir(this.servers)
+  }
+}
+
+/** Whatever our umask is. */
+async function makeWalkable(path: string): Promise<void> {
+  await mkdir(path, { recursive: true, mode: 0o711 })
+  await chmod(path, 0o711)
+}
+
+/** Where guests have uids of their own, every directory on the way must let them pass. */
+async function assertWalkable(path: string): Promise<void> {
+  if (process.getuid?.() !== 0) return
+  for (let above = dirname(resolve(path)); ; above = dirname(above)) {
+    if (((await stat(above)).mode & 0o001) === 0)
+      throw new HostError(
+        'ERR_HOST_STATE',
+        `${above} is closed to others, and so to the uids of virtual servers: put the state somewhere else, or chmod o+x it`
+      )
+    if (above === dirname(above)) return
   }
 }

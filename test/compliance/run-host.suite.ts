@@ -16,11 +16,10 @@ export interface RunHostUnderTest {
 
 /** What every host promises to iRun. Call inside a `describe`. */
 export function runHostSuite(underTest: RunHostUnderTest): void {
-  let resources: AsyncDisposableStack
+  const resources = new AsyncDisposableStack()
   let host: RunHost
 
   before(async () => {
-    resources = new AsyncDisposableStack()
     ;({ host } = resources.use(await underTest.open()))
   })
 
