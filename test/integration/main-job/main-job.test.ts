@@ -15,6 +15,12 @@ async function startDirectories(): Promise<string[]> {
 describe('the main job', function () {
   this.timeout(180_000)
 
+  let earlier: string[]
+
+  beforeEach(async () => {
+    earlier = await startDirectories()
+  })
+
   before(function () {
     requires(this, 'root', 'uml', 'bubblewrap', 'cgroups')
   })
@@ -32,7 +38,7 @@ describe('the main job', function () {
     expect(stdout).to.include('747 earthquakes, 292 of them at or above Mc 1.1')
     expect(stdout).to.include('The result is right')
     expect(exitCode).to.equal(0)
-    expect(await startDirectories()).to.deep.equal([])
+    expect(await startDirectories()).to.deep.equal(earlier)
   })
 
   it('leaves nothing behind when it is interrupted in the middle', async () => {
@@ -43,6 +49,6 @@ describe('the main job', function () {
     for await (const line of child.iterable()) if (line.includes('publishes a slice')) child.kill('SIGINT')
     const { exitCode } = await child
     expect(exitCode).to.equal(130)
-    expect(await startDirectories()).to.deep.equal([])
+    expect(await startDirectories()).to.deep.equal(earlier)
   })
 })
