@@ -14,6 +14,8 @@ export const EXIT_REFUSED = 77
 export const EXIT_RUN_FAILED = 125
 /** Ended by Ctrl+C. */
 export const EXIT_INTERRUPTED = 130
+/** 128 + SIGPIPE. */
+export const EXIT_BROKEN_PIPE = 141
 
 const STATUS: Partial<Record<IShareErrorCode, number>> = {
   ERR_CONFIG_FORMAT: EXIT_USAGE,

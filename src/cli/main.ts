@@ -10,7 +10,14 @@ import { peerCommand } from './commands/peer.ts'
 import { provideCommand } from './commands/provide.ts'
 import { attachCommand, logsCommand, psCommand, receiptCommand, stopCommand } from './commands/runs.ts'
 import { runCommand } from './commands/run.ts'
-import { EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, exitStatusOf, failureLines } from './exit-status.ts'
+import {
+  EXIT_BROKEN_PIPE,
+  EXIT_INTERRUPTED,
+  EXIT_OK,
+  EXIT_USAGE,
+  exitStatusOf,
+  failureLines
+} from './exit-status.ts'
 
 const EXAMPLES = `
 Lend a part of this machine:
@@ -44,6 +51,12 @@ function failByThrowing(command: Command): void {
   for (const sub of command.commands) failByThrowing(sub)
 }
 failByThrowing(program)
+
+// As any program when its reader has gone (`ishare logs | head`). A run goes on: it is the provider's.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(EXIT_BROKEN_PIPE)
+  throw error
+})
 
 /** Set by commands whose status is not simply success or failure. */
 process.exitCode = EXIT_OK

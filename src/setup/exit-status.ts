@@ -11,6 +11,8 @@ export async function runEntry(body: (signal: AbortSignal) => Promise<number>): 
   const stop = new AbortController()
   const onSignal = (): void => stop.abort()
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, onSignal)
+  // `npm start | head`: whoever read is gone, and what runs must be ended in order all the same.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', onSignal)
   try {
     process.exitCode = await body(stop.signal)
   } catch (error) {

@@ -26,7 +26,7 @@ describe('the main job', function () {
   })
 
   it('runs a real program in a virtual server of another peer and leaves nothing behind', async () => {
-    const { exitCode, stdout } = await execa(
+    const { exitCode, stdout, all } = await execa(
       process.execPath,
       ['--disable-warning=ExperimentalWarning', START],
       {
@@ -35,9 +35,9 @@ describe('the main job', function () {
         timeout: 170_000
       }
     )
+    expect(exitCode, all).to.equal(0)
     expect(stdout).to.include('747 earthquakes, 292 of them at or above Mc 1.1')
     expect(stdout).to.include('The result is right')
-    expect(exitCode).to.equal(0)
     expect(await startDirectories()).to.deep.equal(earlier)
   })
 
@@ -49,6 +49,16 @@ describe('the main job', function () {
     for await (const line of child.iterable()) if (line.includes('publishes a slice')) child.kill('SIGINT')
     const { exitCode } = await child
     expect(exitCode).to.equal(130)
+    expect(await startDirectories()).to.deep.equal(earlier)
+  })
+
+  it('leaves nothing behind when nobody reads what it says any more', async () => {
+    const child = execa(process.execPath, ['--disable-warning=ExperimentalWarning', START], {
+      reject: false,
+      timeout: 170_000
+    })
+    for await (const line of child.iterable()) if (line.includes('publishes a slice')) break
+    await child
     expect(await startDirectories()).to.deep.equal(earlier)
   })
 })
