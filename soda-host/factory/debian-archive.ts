@@ -4,10 +4,19 @@
  * keys have not signed, down to the digest of each package.
  */
 import { mkdir, stat, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { FactoryError } from '../../src/errors.ts'
+import type { PackageVersion } from './apt-output.ts'
+import {
+  aptFraction,
+  debFileName,
+  mirrorFromTargets,
+  parsePackageVersions,
+  TARGET_FORMAT
+} from './apt-output.ts'
 import { fileSha256 } from './cache.ts'
 import { run } from './command.ts'
+import { withLock } from './lock.ts'
 import {
   DEBIAN_BACKPORTS_SUITE,
   DEBIAN_KEYRING,
@@ -17,50 +26,6 @@ import {
 } from './pins.ts'
 import type { FactoryOptions } from './progress.ts'
 import { bytesText } from './progress.ts'
-
-/** One version of a package, as the signed index describes it. */
-export interface PackageVersion {
-  package: string
-  version: string
-  architecture: string
-  sha256: string
-  sizeBytes: number
-}
-
-export interface DebianArchive {
-  /** Address of the mirror, with a slash at its end. */
-  mirror: string
-  /** Where apt keeps the signed package lists. */
-  listsDir: string
-  /** Names of the archive's packages that begin with `prefix`. */
-  packageNames(prefix: string): Promise<string[]>
-  /** Every version of a package that the archive has, best first. */
-  versions(packageName: string): Promise<PackageVersion[]>
-  /** Fetch one version into `directory`. @returns the path of the verified file */
-  download(wanted: PackageVersion, directory: string): Promise<string>
-}
-
-/** Codename and address of the index targets that the machine's apt knows, one `origin|codename|uri` per line. */
-const TARGET_FORMAT = '$(ORIGIN)|$(CODENAME)|$(REPO_URI)'
-
-/**
- * The mirror this machine already uses, from the output of `apt-get indextargets` in {@link TARGET_FORMAT}.
- *
- * Lists that were never fetched have no origin yet: then the usual last part of the path must do.
- */
-export function mirrorFromTargets(output: string): string | undefined {
-  const targets = output.split('\n').map((line) => {
-    const [origin = '', codename = '', uri = ''] = line.split('|')
-    return { origin, codename, uri }
-  })
-  const usable = targets.filter(({ uri }) => /^[a-z+]+:\/?/.test(uri) && !uri.startsWith('cdrom:'))
-  const main = usable.find(({ origin, codename }) => origin === 'Debian' && !codename.endsWith('-security'))
-  const guess = usable.find(
-    ({ origin, uri }) => (origin === '' || origin.startsWith('$')) && /\/debian\/?$/.test(uri)
-  )
-  const uri = (main ?? guess)?.uri
-  return uri?.replace(/\/*$/, '/')
-}
 
 /** Address of the Debian mirror: `ISHARE_DEBIAN_MIRROR`, else the one that the machine's own apt uses. */
 async function findMirror(signal: AbortSignal | undefined): Promise<string> {
@@ -109,53 +74,132 @@ APT::Sandbox::User "root";
 `
 }
 
-/** The fraction that a line of apt's status descriptor reports: `dlstatus:1:12.3456:Retrieving file 1 of 2`. */
-export function aptFraction(line: string): number | undefined {
-  const match = /^(?:dlstatus|pmstatus):[^:]*:(\d+(?:\.\d+)?):/.exec(line)
-  return match === null ? undefined : Math.min(Number(match[1]) / 100, 1)
-}
-
-/** What `apt-cache show` prints: one paragraph per version. */
-export function parsePackageVersions(output: string): PackageVersion[] {
-  return output.split(/\n\s*\n/).flatMap((paragraph) => {
-    const field = (name: string): string => new RegExp(`^${name}: (\\S+)$`, 'm').exec(paragraph)?.[1] ?? ''
-    const found = {
-      package: field('Package'),
-      version: field('Version'),
-      architecture: field('Architecture'),
-      sha256: field('SHA256'),
-      sizeBytes: Number(field('Size'))
-    }
-    const isWhole = found.package !== '' && found.version !== '' && /^[0-9a-f]{64}$/.test(found.sha256)
-    return isWhole && Number.isSafeInteger(found.sizeBytes) ? [found] : []
-  })
-}
-
 /** True if the lists were fetched a moment ago, by another step of the same set-up. */
 async function isFresh(stamp: string): Promise<boolean> {
   const written = await stat(stamp).catch(() => undefined)
   return written !== undefined && Math.abs(Date.now() - written.mtimeMs) < PACKAGE_LISTS_FRESH_MS
 }
 
-/**
- * Open the archive: fetch the signed package lists into `<cacheDir>/apt` where they are not up to date.
- *
- * @throws ERR_SOURCE_FETCH when the archive is unreachable or its signature is wrong
- */
-export async function debianArchive({ cacheDir, progress, signal }: FactoryOptions): Promise<DebianArchive> {
-  const mirror = await findMirror(signal)
-  const directory = join(cacheDir, 'apt')
-  await mkdir(join(directory, 'state/lists/partial'), { recursive: true })
-  await mkdir(join(directory, 'cache/archives/partial'), { recursive: true })
-  const configuration = join(directory, 'apt.conf')
-  await writeFile(join(directory, 'state/status'), '')
-  await writeFile(join(directory, 'sources.list'), sourcesList(mirror))
-  await writeFile(configuration, aptConfiguration(directory))
+/** How to call apt: what it reports goes to `onFraction`. */
+interface AptCall {
+  onFraction?: (fraction: number) => void
+  cwd?: string
+}
 
-  const apt = (program: string, args: string[], onFraction?: (fraction: number) => void, cwd?: string) =>
-    run(program, ['-c', configuration, ...(onFraction ? ['-o', 'APT::Status-Fd=3'] : []), '-q', ...args], {
+/** An archive whose signed package lists are here and up to date. */
+export class DebianArchive {
+  /** Address of the mirror, with a slash at its end. */
+  readonly mirror: string
+  readonly #directory: string
+  readonly #options: FactoryOptions
+
+  private constructor(mirror: string, options: FactoryOptions) {
+    this.mirror = mirror
+    // It stands between quotes in apt's configuration, where no path may be relative.
+    this.#directory = resolve(options.cacheDir, 'apt')
+    if (/["\\\n]/.test(this.#directory))
+      throw new FactoryError(
+        'ERR_SOURCE_FETCH',
+        `not a cache folder for apt: ${JSON.stringify(options.cacheDir)}`
+      )
+    this.#options = options
+  }
+
+  /**
+   * Open the archive: fetch the signed package lists into `<cacheDir>/apt` where they are not up to date.
+   *
+   * @throws ERR_SOURCE_FETCH when the archive is unreachable or its signature is wrong
+   */
+  static async open(options: FactoryOptions): Promise<DebianArchive> {
+    const archive = new DebianArchive(await findMirror(options.signal), options)
+    await archive.#alone(() => archive.#update())
+    return archive
+  }
+
+  /** Where apt keeps the signed package lists. */
+  get listsDir(): string {
+    return join(this.#directory, 'state/lists')
+  }
+
+  /** Where apt keeps the packages of {@link fetchAll}. */
+  get packagesDir(): string {
+    return join(this.#directory, 'cache/archives')
+  }
+
+  /** Names of the archive's packages that begin with `prefix`. */
+  async packageNames(prefix: string): Promise<string[]> {
+    return (await this.#apt('apt-cache', ['pkgnames', prefix])).split('\n').filter(Boolean)
+  }
+
+  /** Every version of a package that the archive has, best first. */
+  async versions(name: string): Promise<PackageVersion[]> {
+    return parsePackageVersions(await this.#apt('apt-cache', ['show', name]))
+  }
+
+  /**
+   * Fetch one version into `directory`.
+   *
+   * @returns the path of the verified file
+   * @throws ERR_SOURCE_FETCH, ERR_SOURCE_DIGEST
+   */
+  async download(wanted: PackageVersion, directory: string): Promise<string> {
+    const { progress } = this.#options
+    const task = `downloading ${wanted.package} ${wanted.version}`
+    const total = wanted.sizeBytes
+    await mkdir(directory, { recursive: true })
+    await this.#apt('apt-get', ['download', `${wanted.package}=${wanted.version}`], {
+      cwd: directory,
+      onFraction: (fraction) =>
+        progress?.({ task, fraction, detail: `${bytesText(fraction * total)} of ${bytesText(total)}` })
+    })
+    const path = join(directory, debFileName(wanted))
+    await verifyFile(path, wanted.sha256)
+    progress?.({ task, isDone: true, detail: bytesText(total) })
+    return path
+  }
+
+  /** Fetch packages, or apt's patterns of packages, and all that they depend on, into {@link packagesDir}. */
+  async fetchAll(task: string, wanted: readonly string[]): Promise<void> {
+    const { progress } = this.#options
+    const args = ['--yes', '--no-install-recommends', '--download-only', 'install', ...wanted]
+    await this.#alone(async () => {
+      const plan = await this.#apt('apt-get', ['--simulate', ...args])
+      const count = plan.split('\n').filter((line) => line.startsWith('Inst ')).length
+      const onFraction = (fraction: number): void =>
+        progress?.({ task, fraction, detail: `of ${count} packages` })
+      await this.#apt('apt-get', args, { onFraction })
+      progress?.({ task, isDone: true, detail: `${count} packages` })
+    })
+  }
+
+  async #update(): Promise<void> {
+    const directory = this.#directory
+    await mkdir(join(directory, 'state/lists/partial'), { recursive: true })
+    await mkdir(join(this.packagesDir, 'partial'), { recursive: true })
+    await writeFile(join(directory, 'state/status'), '')
+    await writeFile(join(directory, 'sources.list'), sourcesList(this.mirror))
+    await writeFile(join(directory, 'apt.conf'), aptConfiguration(directory))
+    const stamp = join(directory, 'updated')
+    if (await isFresh(stamp)) return
+    const { progress } = this.#options
+    const task = `fetching the package lists of Debian ${DEBIAN_SUITE}`
+    // Without this option apt calls unreachable indexes a warning and goes on with old ones.
+    const args = ['update', '-o', 'APT::Update::Error-Mode=any']
+    await this.#apt('apt-get', args, { onFraction: (fraction) => progress?.({ task, fraction }) })
+    await writeFile(stamp, '')
+    progress?.({ task, isDone: true })
+  }
+
+  /** apt gives up at once where it is not alone in its folders. */
+  async #alone(body: () => Promise<void>): Promise<void> {
+    await withLock(join(this.#options.cacheDir, 'apt.lock'), { signal: this.#options.signal }, body)
+  }
+
+  #apt(program: string, args: readonly string[], { onFraction, cwd }: AptCall = {}): Promise<string> {
+    const status = onFraction === undefined ? [] : ['-o', 'APT::Status-Fd=3']
+    return run(program, ['-c', join(this.#directory, 'apt.conf'), '-q', ...status, ...args], {
       code: 'ERR_SOURCE_FETCH',
-      signal,
+      signal: this.#options.signal,
       timeoutMs: DOWNLOAD_TIMEOUT_MS,
       ...(cwd === undefined ? {} : { cwd }),
       ...(onFraction && {
@@ -165,41 +209,7 @@ export async function debianArchive({ cacheDir, progress, signal }: FactoryOptio
         }
       })
     })
-
-  const stamp = join(directory, 'updated')
-  if (!(await isFresh(stamp))) {
-    const task = `fetching the package lists of Debian ${DEBIAN_SUITE}`
-    // Without this option apt calls unreachable indexes a warning and goes on with old ones.
-    const update = ['update', '-o', 'APT::Update::Error-Mode=any']
-    await apt('apt-get', update, (fraction) => progress?.({ task, fraction }))
-    await writeFile(stamp, mirror)
-    progress?.({ task, isDone: true })
   }
-
-  return {
-    mirror,
-    listsDir: join(directory, 'state/lists'),
-    packageNames: async (prefix) =>
-      (await apt('apt-cache', ['pkgnames', prefix])).split('\n').filter(Boolean),
-    versions: async (name) => parsePackageVersions(await apt('apt-cache', ['show', name])),
-    async download(wanted, into) {
-      await mkdir(into, { recursive: true })
-      const title = `downloading ${wanted.package} ${wanted.version}`
-      const total = wanted.sizeBytes
-      const report = (fraction: number): void =>
-        progress?.({ task: title, fraction, detail: `${bytesText(fraction * total)} of ${bytesText(total)}` })
-      await apt('apt-get', ['download', `${wanted.package}=${wanted.version}`], report, into)
-      const path = join(into, debFileName(wanted))
-      await verifyFile(path, wanted.sha256)
-      progress?.({ task: title, isDone: true, detail: bytesText(total) })
-      return path
-    }
-  }
-}
-
-/** The name under which `apt-get download` leaves a package: the epoch's colon is written %3a. */
-function debFileName({ package: name, version, architecture }: PackageVersion): string {
-  return `${name}_${version.replaceAll(':', '%3a')}_${architecture}.deb`
 }
 
 /** @throws ERR_SOURCE_DIGEST when the file at `path` is not the one that was pinned or signed */

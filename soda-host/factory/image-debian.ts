@@ -1,13 +1,14 @@
 /** The image `debian`: a minimal Debian with Python and numpy, made by mmdebstrap from the signed archive. */
-import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { Command } from './command.ts'
 import { start } from './command.ts'
-import { debianArchive } from './debian-archive.ts'
+import { DebianArchive } from './debian-archive.ts'
 import { DEBIAN_KEYRING, DEBIAN_SUITE, IMAGE_BUILD_TIMEOUT_MS, SOURCE_DATE_EPOCH } from './pins.ts'
 import type { FactoryOptions } from './progress.ts'
 
 const PACKAGES = ['python3', 'python3-minimal', 'python3-numpy']
+
+/** All that mmdebstrap will ask for: its variant `minbase`, and ours. */
+const FETCHED = ['?essential', '?priority(required)', 'apt', ...PACKAGES]
 
 /** Nobody reads manuals in a virtual server; copyright files stay. */
 const DPKG_OPTIONS = [
@@ -34,16 +35,15 @@ const STAGES: [stage: RegExp, fraction: number][] = [
 
 /** Start making the image; the archive comes out of the program's standard output. */
 export async function debianTar(options: FactoryOptions): Promise<Command> {
-  const { cacheDir, progress, signal } = options
-  const { mirror, listsDir } = await debianArchive(options)
-  const debs = join(cacheDir, 'apt/cache/archives')
-  await mkdir(join(debs, 'partial'), { recursive: true })
+  const { progress, signal } = options
+  const archive = await DebianArchive.open(options)
+  if (isRoot()) await archive.fetchAll('downloading the packages of the image debian', FETCHED)
   const task = 'making the image debian'
   const onLine = (line: string): void => {
     const stage = STAGES.find(([pattern]) => pattern.test(line))
     progress?.({ task, detail: line.replace(/^[IWE]: /, ''), ...(stage && { fraction: stage[1] }) })
   }
-  const command = start('mmdebstrap', mmdebstrapArgs(mirror, listsDir, debs), {
+  const command = start('mmdebstrap', mmdebstrapArgs(archive), {
     code: 'ERR_IMAGE_BUILD',
     signal,
     timeoutMs: IMAGE_BUILD_TIMEOUT_MS,
@@ -54,7 +54,7 @@ export async function debianTar(options: FactoryOptions): Promise<Command> {
   return command
 }
 
-function mmdebstrapArgs(mirror: string, listsDir: string, debs: string): string[] {
+function mmdebstrapArgs(archive: DebianArchive): string[] {
   return [
     ...[
       '--mode=auto',
@@ -65,14 +65,33 @@ function mmdebstrapArgs(mirror: string, listsDir: string, debs: string): string[
     ],
     `--include=${PACKAGES.join(',')}`,
     ...DPKG_OPTIONS.map((option) => `--dpkgopt=${option}`),
-    // What apt has fetched stays in the cache, so that an interrupted build does not fetch it again.
-    ...['--skip=download/empty', '--skip=essential/unlink'],
-    `--setup-hook=mkdir -p "$1/var/lib/apt/lists" "$1/var/cache/apt/archives/partial"`,
-    `--setup-hook=cp ${quoted(listsDir)}/*_* "$1/var/lib/apt/lists/"`,
-    `--setup-hook=sync-in ${quoted(debs)} /var/cache/apt/archives`,
-    `--customize-hook=sync-out /var/cache/apt/archives ${quoted(debs)}`,
-    ...[DEBIAN_SUITE, '-', mirror]
+    ...(isRoot() ? cacheArgs(archive) : []),
+    ...[DEBIAN_SUITE, '-', archive.mirror]
   ]
+}
+
+/**
+ * mmdebstrap takes lists and packages from our cache, so that an interrupted build does not fetch them again. In a
+ * user namespace it is somebody else, who may not look into our folders.
+ */
+function cacheArgs({ listsDir, packagesDir }: DebianArchive): string[] {
+  return [
+    '--skip=download/empty',
+    '--setup-hook=mkdir -p "$1/var/lib/apt/lists" "$1/var/cache/apt/archives/partial"',
+    `--setup-hook=cp ${quoted(listsDir)}/*_* "$1/var/lib/apt/lists/"`,
+    `--setup-hook=sync-in ${quoted(packagesDir)} /var/cache/apt/archives`
+  ]
+}
+
+function isRoot(): boolean {
+  return process.getuid?.() === 0
+}
+
+/** What a user without root should know when mmdebstrap failed. */
+export function debianHint(): string {
+  return isRoot()
+    ? ''
+    : '\nWithout root it needs user namespaces, the package uidmap and a line for you in /etc/subuid and /etc/subgid.'
 }
 
 function quoted(path: string): string {

@@ -9,7 +9,7 @@ import { SECOND_MS } from '../../src/constants.ts'
 import { FactoryError } from '../../src/errors.ts'
 import { workDirectory } from './cache.ts'
 import { run, start } from './command.ts'
-import { debianArchive } from './debian-archive.ts'
+import { DebianArchive } from './debian-archive.ts'
 import type { TarStream } from './image-archive.ts'
 import type { ImageEntry } from './image-entries.ts'
 import { SOURCE_DATE_EPOCH } from './pins.ts'
@@ -47,7 +47,7 @@ export const TINY_RECIPE = JSON.stringify({ BUSYBOX_PACKAGE, FILES, DIRECTORIES,
 export async function tinyTar(options: FactoryOptions): Promise<TarStream> {
   const { cacheDir, signal } = options
   await using work = await workDirectory(cacheDir, 'image')
-  const archive = await debianArchive(options)
+  const archive = await DebianArchive.open(options)
   const [wanted] = await archive.versions(BUSYBOX_PACKAGE)
   if (wanted === undefined) throw new FactoryError('ERR_IMAGE_BUILD', `the archive has no ${BUSYBOX_PACKAGE}`)
   const deb = await archive.download(wanted, work.path)

@@ -1,6 +1,7 @@
 /** The images that come with the project, each made once for each recipe. */
+import { FactoryError } from '../../src/errors.ts'
 import { inputsSha256 } from './cache.ts'
-import { DEBIAN_RECIPE, debianTar } from './image-debian.ts'
+import { DEBIAN_RECIPE, debianHint, debianTar } from './image-debian.ts'
 import type { StoredImage } from './image-store.ts'
 import { findImage, IMAGE_FORMAT_TEXT, importTar, recordImage, withImageLock } from './image-store.ts'
 import { TINY_RECIPE, tinyTar } from './image-tiny.ts'
@@ -25,12 +26,18 @@ const RECIPES = {
         mmdebstrap.done,
         importTar('debian', mmdebstrap.stdout, options)
       ])
-      if (made.status === 'rejected') throw made.reason
+      if (made.status === 'rejected') throw withHint(made.reason)
       if (image.status === 'rejected') throw image.reason
       return image.value
     }
   }
 } satisfies Record<string, ImageRecipe>
+
+function withHint(error: unknown): unknown {
+  const hint = debianHint()
+  if (!(error instanceof FactoryError) || hint === '') return error
+  return new FactoryError(error.code, error.message + hint, { cause: error })
+}
 
 /** Names of the images that come with the project. */
 export type BuiltInImage = keyof typeof RECIPES

@@ -7,8 +7,8 @@ import { z } from 'zod'
 import { FactoryError } from '../../src/errors.ts'
 import { fileSha256, writeFileAtomically } from './cache.ts'
 import { start } from './command.ts'
-import type { PackageVersion } from './debian-archive.ts'
-import { debianArchive } from './debian-archive.ts'
+import type { PackageVersion } from './apt-output.ts'
+import { DebianArchive } from './debian-archive.ts'
 import { DEBIAN_BACKPORTS_SUITE, KERNEL_SOURCE, KERNEL_SOURCE_SERIES, UNPACK_TIMEOUT_MS } from './pins.ts'
 import type { FactoryOptions } from './progress.ts'
 import { bytesText } from './progress.ts'
@@ -62,7 +62,7 @@ export async function fetchKernelSource(options: FactoryOptions): Promise<Kernel
   const fallback = await rememberedFallback(cacheDir)
   if (fallback !== undefined && (await isCached(cacheDir, fallback, signal))) return fallback
 
-  const archive = await debianArchive(options)
+  const archive = await DebianArchive.open(options)
   const wanted = await chooseSource(archive)
   const source = { package: wanted.package, version: wanted.version, sha256: wanted.sha256 }
   const isPinned = source.version === KERNEL_SOURCE.version && source.package === KERNEL_SOURCE.package

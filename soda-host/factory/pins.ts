@@ -47,5 +47,9 @@ export const KERNEL_MAKE_SETTINGS = {
   KBUILD_BUILD_USER: 'ishare',
   KBUILD_BUILD_HOST: 'factory',
   KBUILD_BUILD_VERSION: '1',
-  LOCALVERSION: '-ishare'
+  LOCALVERSION: '-ishare',
+  // The guest kernel tells its configuration, which tells of these tools where a machine has them.
+  RUSTC: 'none',
+  BINDGEN: 'none',
+  PAHOLE: 'none'
 } as const

@@ -71,4 +71,13 @@ describe('a hostile Debian mirror', function () {
       })
       expect(existsSync(join(cache.path, 'apt'))).to.equal(false)
     })
+
+  it('cannot be brought in through the name of the cache folder', async () => {
+    await using directory = await temporaryDirectory()
+    const cacheDir = join(directory.path, '"; Dir::Bin::Methods "x')
+    await withMirrorAddress('http://127.0.0.1:9/debian', async () => {
+      expect(await codeOf(() => fetchKernelSource({ cacheDir }))).to.equal('ERR_SOURCE_FETCH')
+    })
+    expect(await readdir(directory.path)).to.deep.equal([])
+  })
 })

@@ -3,7 +3,7 @@ import {
   aptFraction,
   mirrorFromTargets,
   parsePackageVersions
-} from '../../../soda-host/factory/debian-archive.ts'
+} from '../../../soda-host/factory/apt-output.ts'
 import { chooseSource } from '../../../soda-host/factory/kernel-source.ts'
 import { KERNEL_SOURCE } from '../../../soda-host/factory/pins.ts'
 import { codeOf } from '../../helpers/errors.ts'
