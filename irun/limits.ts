@@ -55,16 +55,6 @@ export const FILES_WINDOW_BYTES = 4 * MIB
 /** Confirmations are sent after this many bytes, or when there is nothing left to take. */
 export const CONFIRM_BYTES = 256 * KIB
 
-/** Files and directories, in either direction. */
-export const FILES_ENTRIES_MAX = 100_000
-/** Length of a path in a tar, and of one of its names. */
-export const FILE_PATH_BYTES_MAX = 1024
-export const FILE_NAME_BYTES_MAX = 255
-/** A tar adds per entry two blocks of header and padding and, for long names, three of extended header. */
-export const TAR_ENTRY_OVERHEAD_BYTES = 5 * 512
-
-export const ARGUMENTS_MAX = 1024
-export const ENVIRONMENT_MAX = 256
 /** Reasons of a refusal, and the length of one. */
 export const REASONS_MAX = 16
 export const REASON_LENGTH_MAX = 256

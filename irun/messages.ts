@@ -8,8 +8,8 @@
  */
 import { z } from 'zod'
 import { runId } from '../src/documents/fields.ts'
-import { DOCUMENT_BYTES_MAX, KIB } from '../src/constants.ts'
-import { ARGUMENTS_MAX, ENVIRONMENT_MAX, LISTED_RUNS_MAX, REASONS_MAX, REASON_LENGTH_MAX } from './limits.ts'
+import { ARGUMENTS_MAX, DOCUMENT_BYTES_MAX, ENVIRONMENT_MAX, KIB } from '../src/constants.ts'
+import { LISTED_RUNS_MAX, REASONS_MAX, REASON_LENGTH_MAX } from './limits.ts'
 import { RUN_STATES } from './state-machine.ts'
 
 /** Channels of data frames. */

@@ -25,3 +25,14 @@ export const DATA_FRAME_BYTES_MAX = 256 * KIB
 
 /** An offer page is read up to here and no further. */
 export const PAGE_BYTES_MAX = 2 * MIB
+
+/** A program's arguments and environment variables. */
+export const ARGUMENTS_MAX = 1024
+export const ENVIRONMENT_MAX = 256
+
+/** Files and directories of a run, in either direction; the length of a path among them, and of one of its names. */
+export const FILES_ENTRIES_MAX = 100_000
+export const FILE_PATH_BYTES_MAX = 1024
+export const FILE_NAME_BYTES_MAX = 255
+/** A tar adds per entry two blocks of header and padding and, for long names, three of extended header. */
+export const TAR_ENTRY_OVERHEAD_BYTES = 5 * 512

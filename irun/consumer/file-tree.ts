@@ -6,7 +6,7 @@
  * files and directories is refused. Sizes and numbers are counted before the content is read.
  */
 import { RunError } from '../../src/errors.ts'
-import { FILE_NAME_BYTES_MAX, FILE_PATH_BYTES_MAX, FILES_ENTRIES_MAX } from '../limits.ts'
+import { FILE_NAME_BYTES_MAX, FILE_PATH_BYTES_MAX, FILES_ENTRIES_MAX } from '../../src/constants.ts'
 
 export interface TreeEntry {
   /** Relative, with slashes. */

@@ -1,7 +1,7 @@
 import { open, rm, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { RunError } from '../../src/errors.ts'
-import { FILES_ENTRIES_MAX, TAR_ENTRY_OVERHEAD_BYTES } from '../limits.ts'
+import { FILES_ENTRIES_MAX, TAR_ENTRY_OVERHEAD_BYTES } from '../../src/constants.ts'
 import type { AttachedRun } from './attached-run.ts'
 import { extractFiles } from './extract.ts'
 

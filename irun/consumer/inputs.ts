@@ -3,9 +3,8 @@ import type { Dirent, Stats } from 'node:fs'
 import { lstat, open, readdir, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { pack, type Header, type Pack } from 'tar-stream'
-import { KIB } from '../../src/constants.ts'
+import { FILES_ENTRIES_MAX, KIB } from '../../src/constants.ts'
 import { RunError } from '../../src/errors.ts'
-import { FILES_ENTRIES_MAX } from '../limits.ts'
 import { unlessAborted } from '../waiting.ts'
 
 const READ_BYTES = 256 * KIB

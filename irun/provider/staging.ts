@@ -1,7 +1,8 @@
 import { RunError, WireError } from '../../src/errors.ts'
 import { ReceiveWindow } from '../byte-window.ts'
 import type { RunHost } from '../host.ts'
-import { STAGING_WINDOW_BYTES, TAR_ENTRY_OVERHEAD_BYTES, FILES_ENTRIES_MAX } from '../limits.ts'
+import { TAR_ENTRY_OVERHEAD_BYTES, FILES_ENTRIES_MAX } from '../../src/constants.ts'
+import { STAGING_WINDOW_BYTES } from '../limits.ts'
 import type { HostedRunTask } from './hosted-run.ts'
 
 /** Input files on their way from one session to the host. A broken session leaves the lease un-staged. */

@@ -6,7 +6,7 @@
  * two together.
  */
 import { z } from 'zod'
-import { ARGUMENTS_MAX, ENVIRONMENT_MAX } from './limits.ts'
+import { ARGUMENTS_MAX, ENVIRONMENT_MAX } from '../../src/constants.ts'
 
 const bytes = z
   .int()

@@ -6,7 +6,7 @@
  * whoever unpacks the tree in order never writes through something that came earlier.
  */
 import { HostError } from '../../src/errors.ts'
-import { FILE_NAME_BYTES_MAX, FILE_PATH_BYTES_MAX, FILES_ENTRIES_MAX } from './limits.ts'
+import { FILE_NAME_BYTES_MAX, FILE_PATH_BYTES_MAX, FILES_ENTRIES_MAX } from '../../src/constants.ts'
 
 export interface FileEntry {
   path: string

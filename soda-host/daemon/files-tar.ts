@@ -8,12 +8,12 @@
 import { createReadStream, createWriteStream } from 'node:fs'
 import { pipeline } from 'node:stream/promises'
 import tar from 'tar-stream'
+import { FILES_ENTRIES_MAX, TAR_ENTRY_OVERHEAD_BYTES } from '../../src/constants.ts'
 import { HostError } from '../../src/errors.ts'
 import type { GuestFile } from '../virtual-server/types.ts'
 import { abortable, Bell } from './bell.ts'
 import { writeDurably } from './durable-file.ts'
 import { FileRules } from './file-rules.ts'
-import { FILES_ENTRIES_MAX, TAR_ENTRY_OVERHEAD_BYTES } from './limits.ts'
 
 export interface StoreInit {
   /** Where the tar goes. */

@@ -8,22 +8,12 @@ export const STDIN_BYTES_MAX = MIB
 /** Read from a spool or a tar, and written to a client, at a time. */
 export const CHUNK_BYTES = 256 * KIB
 
-/** Entries of a tar, in and out. */
-export const FILES_ENTRIES_MAX = 100_000
-export const FILE_PATH_BYTES_MAX = 1024
-export const FILE_NAME_BYTES_MAX = 255
-/** Header, padding and, for long names, extended header: at most five blocks on top of an entry's content. */
-export const TAR_ENTRY_OVERHEAD_BYTES = 5 * 512
-
 /** Servers on record, ended ones included: what is kept for its owner must not fill the table. */
 export const SERVERS_KEPT_MAX = 1000
 /** Events that a client can still ask for. */
 export const EVENTS_KEPT = 10_000
 /** Connections at a time; each may hold one file descriptor more. */
 export const CONNECTIONS_MAX = 512
-
-export const ARGUMENTS_MAX = 1024
-export const ENVIRONMENT_MAX = 256
 
 /** How patient the daemon is. Tests shorten some of these. */
 export interface DaemonTiming {
