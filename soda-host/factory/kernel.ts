@@ -1,5 +1,6 @@
 /** The guest kernel, built once for each set of inputs. */
 import { join } from 'node:path'
+import { FactoryError } from '../../src/errors.ts'
 import { sweepWork, workDirectory } from './cache.ts'
 import { buildKernel } from './kernel-build.ts'
 import { kernelInputsSha256, readKernelRecipe } from './kernel-recipe.ts'
@@ -39,8 +40,12 @@ export async function ensureKernel(options: FactoryOptions): Promise<BuiltFile> 
     if (made !== undefined) return made
     await sweepWork(cacheDir, 'kernel')
     const source = await fetchKernelSource(options)
+    const key = await keyFor(source)
     await using work = await workDirectory(cacheDir, 'kernel')
     const path = await buildKernel(source, recipe, work.path, options)
-    return await storeResult(cacheDir, 'kernels', await keyFor(source), { path, name: 'linux' })
+    // Somebody may have edited kernort meanwhile: what was built then belongs to no key.
+    if ((await keyFor(source)) !== key)
+      throw new FactoryError('ERR_KERNEL_BUILD', 'the sources of kernort changed during the build; start again')
+    return await storeResult(cacheDir, 'kernels', key, { path, name: 'linux' })
   })
 }
