@@ -45,7 +45,10 @@ export async function ensureKernel(options: FactoryOptions): Promise<BuiltFile> 
     const path = await buildKernel(source, recipe, work.path, options)
     // Somebody may have edited kernort meanwhile: what was built then belongs to no key.
     if ((await keyFor(source)) !== key)
-      throw new FactoryError('ERR_KERNEL_BUILD', 'the sources of kernort changed during the build; start again')
+      throw new FactoryError(
+        'ERR_KERNEL_BUILD',
+        'the sources of kernort changed during the build; start again'
+      )
     return await storeResult(cacheDir, 'kernels', key, { path, name: 'linux' })
   })
 }
