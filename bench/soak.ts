@@ -21,7 +21,7 @@ files() {
   tar cf t d && rm -rf d && tar xf t && [ "$(cat d/e/f/29)" = 29 ] || fail tar
   gzip -c a | gunzip -c | cmp - b || fail gzip; rm -rf a b d t
 }
-jobs_() { for i in 1 2 3 4 5 6 7 8; do sleep 100 & done; kill $(jobs -p); wait; mkfifo p; cat p > q & echo x > p; wait; [ "$(cat q)" = x ] || fail fifo; rm p q; }
+jobs_() { for i in 1 2 3 4 5 6 7 8; do sleep 100 & done; kill -9 $(jobs -p); wait; mkfifo p; cat p > q & echo x > p; wait; [ "$(cat q)" = x ] || fail fifo; rm p q; }
 memory() { dd if=/dev/zero of=/tmp/m bs=1M count=20 2>/dev/null; rm /tmp/m; }
 SUM="$(seq 2000 | md5sum)"
 trap 'exit 0' TERM
