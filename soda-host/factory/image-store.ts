@@ -96,16 +96,21 @@ async function writeSquashfs(
   })
   sqfstar.stdout.resume()
   const archive = checkedArchive(tar, { name, progress: options.progress, signal })
-  // Whatever fails first is the reason; then the other is stopped, and both have ended when we return.
-  const parts = [pipeline(archive, sqfstar.stdin, { signal }), sqfstar.done]
-  try {
-    await Promise.all(parts)
-  } catch (error) {
-    failed.abort(error)
+  const written = pipeline(archive, sqfstar.stdin, { signal }).catch((error: unknown) => {
+    if (!isBrokenPipe(error)) failed.abort(error)
     throw error
-  } finally {
-    await Promise.allSettled(parts)
-  }
+  })
+  const [reading, packing] = await Promise.allSettled([written, sqfstar.done])
+  options.signal?.throwIfAborted()
+  // A broken pipe only says that the other end has gone: why is for sqfstar to tell.
+  if (reading.status === 'rejected' && !isBrokenPipe(reading.reason)) throw reading.reason
+  if (packing.status === 'rejected') throw packing.reason
+  if (reading.status === 'rejected') throw reading.reason
+}
+
+function isBrokenPipe(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  return code === 'EPIPE' || code === 'ERR_STREAM_PREMATURE_CLOSE' || code === 'ERR_STREAM_DESTROYED'
 }
 
 const recordSchema = z.object({ name: z.string().regex(IMAGE_NAME), digest: digestSchema })

@@ -5,6 +5,7 @@ import { chmod, link, mkdir, readFile, symlink, utimes, writeFile } from 'node:f
 import { join } from 'node:path'
 import { expect } from 'chai'
 import { importImage } from '../../../soda-host/factory/index.ts'
+import { errorOf } from '../../helpers/errors.ts'
 import { temporaryDirectory } from '../../helpers/temporary.ts'
 
 const LONG_NAME = `${'long-'.repeat(30)}name`
@@ -102,5 +103,25 @@ describe('import of an image', () => {
       ['a', 'b', 'c'].map((name) => importImage(name, createReadStream(path), { cacheDir: directory.path }))
     )
     expect(new Set(images.map(({ digest }) => digest))).to.have.length(1)
+  })
+
+  it('that cannot be written, for want of space say, fails with what sqfstar said', async () => {
+    await using directory = await temporaryDirectory()
+    await makeTree(join(directory.path, 'tree'))
+    const tar = createReadStream(tarOf(join(directory.path, 'tree'), 'gnu'))
+    const path = process.env['PATH']
+    await writeFile(
+      join(directory.path, 'sqfstar'),
+      '#!/bin/sh\nread -r first\necho no space left >&2\nexit 1\n'
+    )
+    await chmod(join(directory.path, 'sqfstar'), 0o755)
+    process.env['PATH'] = `${directory.path}:${path}`
+    try {
+      const error = await errorOf(() => importImage('sample', tar, { cacheDir: directory.path }))
+      expect(error).to.include({ code: 'ERR_IMAGE_BUILD' })
+      expect(error.message).to.include('no space left')
+    } finally {
+      process.env['PATH'] = path
+    }
   })
 })
