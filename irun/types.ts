@@ -147,6 +147,8 @@ export interface RunSummary {
   state: RunState
   image: string
   argv: string[]
+  /** The program was given a terminal. */
+  hasTerminal: boolean
   createdAtMs: number
   updatedAtMs: number
   /** When the lease ends, once there is one. */

@@ -39,6 +39,7 @@ export function summaryOf(run: ConsumerRun): RunSummary {
     state,
     image,
     argv: run.program.argv,
+    hasTerminal: run.program.terminal !== undefined,
     createdAtMs,
     updatedAtMs,
     ...(expiresAtMs === undefined ? {} : { expiresAtMs }),

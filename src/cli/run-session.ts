@@ -34,7 +34,8 @@ export interface SessionOptions {
 /** Follow the run to its end or until the user lets go. @returns the exit status of the command */
 export async function runSession(handle: RunHandle, options: SessionOptions): Promise<number> {
   using keys = new Keys(handle, options)
-  const progress = new Progress(options.quiet || options.json)
+  // A program that draws on the terminal is not drawn over.
+  const progress = new Progress(options.quiet || options.json || options.terminal)
   try {
     await deliver(handle.events, options, progress, keys)
     const result = await handle.done
@@ -121,6 +122,7 @@ class Keys implements Disposable {
   readonly #undo: (() => void)[] = []
   #interrupts = 0
   #sawCtrlP = false
+  #isStopped = false
   detached = false
 
   constructor(handle: RunHandle, options: SessionOptions) {
@@ -128,7 +130,10 @@ class Keys implements Disposable {
     const raw = options.terminal && process.stdin.isTTY
     if (raw) this.#rawTerminal()
     else this.#on(process, 'SIGINT', () => void this.#interrupt())
-    if (options.terminal) this.#on(process, 'SIGWINCH', () => void this.#resize())
+    if (options.terminal) {
+      this.#on(process, 'SIGWINCH', () => void this.#resize())
+      if (process.stdout.isTTY) void this.#resize()
+    }
     if (options.stdin || raw) void this.#pumpStdin(raw)
   }
 
@@ -176,7 +181,7 @@ class Keys implements Disposable {
       await this.#handle.endStdin()
     } catch (error) {
       // The program, or the handle, may be gone before its input is: that is no failure of the run.
-      if (!(error instanceof RunError)) note(`ishare: standard input: ${String(error)}`)
+      if (!this.#isStopped && !(error instanceof RunError)) note(`ishare: standard input: ${String(error)}`)
     }
   }
 
@@ -190,6 +195,7 @@ class Keys implements Disposable {
 
   /** No more input is read; the terminal is as it was. */
   stop(): void {
+    this.#isStopped = true
     for (const undo of this.#undo.splice(0)) undo()
     process.stdin.destroy()
   }

@@ -5,7 +5,7 @@ import { createPeer } from '../../peer.ts'
 import { collect, jsonOption, networkOptions } from '../options.ts'
 import { printFacts } from '../output.ts'
 import { becomeUnprivileged } from '../privileges.ts'
-import { logBackground, untilToldToEnd } from '../service.ts'
+import { backgroundLog, untilToldToEnd } from '../service.ts'
 
 interface Flags {
   json?: boolean
@@ -25,7 +25,7 @@ export function peerCommand(): Command {
       identity,
       listen,
       bootstrap,
-      ishare: { stateDir, onError: logBackground }
+      ishare: { stateDir, onError: backgroundLog() }
     })
     printFacts(
       { peer: identity.id, listening: peer.getMultiaddrs().map(String), ready: 'Ctrl+C ends it' },

@@ -10,7 +10,7 @@ import { defaultRules, parseRules, type AccessRules } from '../../rules/index.ts
 import { collect, jsonOption, networkOptions, sliceWords } from '../options.ts'
 import { note, printFacts } from '../output.ts'
 import { becomeUnprivileged } from '../privileges.ts'
-import { logBackground, untilToldToEnd } from '../service.ts'
+import { backgroundLog, untilToldToEnd } from '../service.ts'
 
 interface Flags {
   json?: boolean
@@ -58,7 +58,7 @@ async function provide(flags: Flags): Promise<void> {
     identity,
     listen,
     bootstrap,
-    ishare: { stateDir, provider, onError: logBackground }
+    ishare: { stateDir, provider, onError: backgroundLog() }
   })
   const side = peer.services.ishare.provider
   const page = side?.pageUrl

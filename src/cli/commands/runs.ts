@@ -32,11 +32,23 @@ function outcomeText({ outcome, failure }: RunSummary): string {
 
 const ENDED = new Set(['receipt', 'refused', 'released', 'lost'])
 
+/** Longest time that `ps` waits for a provider. */
+const REFRESH_MS = 3000
+
+/** A provider that does not answer leaves a run as it was last known. */
+async function refreshed(runs: RunClient, run: RunSummary): Promise<RunSummary> {
+  if (ENDED.has(run.state)) return run
+  return runs.refresh(run.runId, { signal: AbortSignal.timeout(REFRESH_MS) }).catch(() => run)
+}
+
 export function psCommand(): Command {
-  const command = new Command('ps').description('list runs').option('-a, --all', 'also those that have ended')
+  const command = new Command('ps')
+    .description('list runs, as their providers see them now where they answer')
+    .option('-a, --all', 'also those that have ended')
   return jsonOption(networkOptions(command)).action(async (flags: { all?: boolean; json?: boolean }) => {
     await withConsumer({ ...flags }, async (peer) => {
-      const all = peer.services.ishare.runs.list()
+      const { runs } = peer.services.ishare
+      const all = await Promise.all(runs.list().map((run) => refreshed(runs, run)))
       const shown = flags.all === true ? all : all.filter(({ state }) => !ENDED.has(state))
       if (flags.json === true) {
         for (const run of shown) printJson(run)
@@ -109,7 +121,7 @@ export function attachCommand(): Command {
         ...(flags.out === undefined ? {} : { outDir: flags.out })
       })
       process.exitCode = await runSession(handle, {
-        terminal: false,
+        terminal: run.hasTerminal,
         stdin: flags.input,
         json: flags.json === true,
         quiet: false,
