@@ -14,12 +14,15 @@ export async function untilToldToEnd(): Promise<void> {
   })
 }
 
-/** Told what goes wrong in the background: one line, code first. */
-export function logBackground(error: unknown): void {
-  const code = error instanceof Error && 'code' in error ? `${String(error.code)} ` : ''
-  console.error(
-    `${new Date().toISOString()} ${code}${error instanceof Error ? error.message : String(error)}`
-  )
+/** Told what goes wrong in the background: one line, code first; what is said again and again is said once. */
+export function backgroundLog(): (error: unknown) => void {
+  let last = ''
+  return (error) => {
+    const code = error instanceof Error && 'code' in error ? `${String(error.code)} ` : ''
+    const line = code + (error instanceof Error ? error.message : String(error))
+    if (line !== last) console.error(`${new Date().toISOString()} ${line}`)
+    last = line
+  }
 }
 
 /** The daemon's log as lines for people: time, message, the fields that are short. */
