@@ -73,7 +73,9 @@ describe('a program in a guest', function () {
 
   it('leaves no host descriptor but its memory in the processes that run it', async () => {
     await using guest = await bareGuest()
-    await guest.channel.run(shell('sleep 1000'))
+    // Waits in the process that it is: while one is being made, it holds the socket that tells it its memory.
+    await guest.channel.run(shell('echo ready; read x'))
+    await guest.listener.until(({ outputBytes }) => outputBytes > 0)
     let processes = 0
     for (const pid of await readdir('/proc')) {
       if (statusField(Number(pid), 'PPid') !== String(guest.process.pid)) continue
