@@ -57,7 +57,7 @@ function machine() {
 
 const shown = (value: number | undefined) => (value === undefined ? '' : value.toPrecision(4))
 
-export async function report(rows: readonly Row[], jsonPath: string | undefined): Promise<void> {
+export function show(rows: readonly Row[]): void {
   printTable(
     ['NAME', 'UNIT', 'MEDIAN', 'BASELINE', 'RATIO', 'SAMPLES'],
     rows.map(({ name, unit, value, baseline, ratio, samples }) => [
@@ -69,9 +69,8 @@ export async function report(rows: readonly Row[], jsonPath: string | undefined)
       String(samples)
     ])
   )
-  if (jsonPath !== undefined)
-    await writeFile(
-      jsonPath,
-      `${JSON.stringify({ machine: machine(), date: new Date(), rows }, undefined, 2)}\n`
-    )
+}
+
+export async function save(rows: readonly Row[], path: string): Promise<void> {
+  await writeFile(path, `${JSON.stringify({ machine: machine(), date: new Date(), rows }, undefined, 2)}\n`)
 }

@@ -1,6 +1,6 @@
 /** `npm run bench -- [NAME…] [--json FILE]`: runs the named benches, or all. */
 import { parseArgs } from 'node:util'
-import { report, SAMPLES_MIN, type BenchContext, type Row } from './report.ts'
+import { save, SAMPLES_MIN, show, type BenchContext, type Row } from './report.ts'
 
 const BENCHES: Record<string, () => Promise<{ bench: (context: BenchContext) => Promise<Row[]> }>> = {
   guest: () => import('./guest.ts'),
@@ -31,6 +31,9 @@ const rows: Row[] = []
 for (const name of names) {
   console.error(`bench ${name} …`)
   const module = await BENCHES[name]?.()
-  rows.push(...((await module?.bench({ artifacts, samples: Number(values.samples) })) ?? []))
+  const measured = (await module?.bench({ artifacts, samples: Number(values.samples) })) ?? []
+  rows.push(...measured)
+  // One by one: whoever ends a long run early keeps what was measured.
+  show(measured)
+  if (values.json !== undefined) await save(rows, values.json)
 }
-await report(rows, values.json)

@@ -6,8 +6,8 @@ import { MIB } from '../src/constants.ts'
 import { BENCH_LIMITS, withMarket, type Market } from './market.ts'
 import { row, type BenchContext, type Row } from './report.ts'
 
-const STREAM_BYTES = 256 * MIB
-const FILE_BYTES = 256 * MIB
+const STREAM_BYTES = 64 * MIB
+const FILE_BYTES = 64 * MIB
 const CHUNK = randomBytes(MIB)
 
 async function submit({ consumer, offer, directory }: Market, argv: string[], inputs: string[] = []) {
