@@ -24,7 +24,11 @@
 #define PROCESSES_RESERVE 16
 #define NICE_INIT (-20)
 #define THRASHING_SETTING "/sys/kernel/mm/lru_gen/min_ttl_ms"
-#define WORKING_SET_MS 500
+/*
+ * Programs that lose what they used this recently thrash. Longer, and one that only
+ * writes a large file is killed too: with 500 ms a dd onto the disk was.
+ */
+#define WORKING_SET_MS 20
 
 void report(const char *format, ...)
 {
