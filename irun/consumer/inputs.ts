@@ -41,6 +41,7 @@ export async function checkInputs(inputs: readonly string[]): Promise<string[]> 
  */
 export async function* packInputs(paths: readonly string[], signal: AbortSignal): AsyncGenerator<Uint8Array> {
   const tar = pack()
+  tar.on('error', () => undefined)
   const controller = new AbortController()
   const filled = fill(tar, paths, AbortSignal.any([signal, controller.signal]))
   filled.catch((error: unknown) => {
@@ -97,6 +98,10 @@ async function add(tar: Pack, { path, name, status }: InputEntry, signal: AbortS
     if (error == null) done.resolve(undefined)
     else done.reject(new RunError('ERR_RUN_FILES', `${path} changed while it was read`, [], { cause: error }))
   })
+  // The callback tells; without a listener the error would end the process.
+  entry.on('error', () => undefined)
+  // Nobody waits for it when reading fails first.
+  done.promise.catch(() => undefined)
   for await (const chunk of contentOf(path, status.size)) {
     signal.throwIfAborted()
     if (!entry.write(chunk)) await drained(entry, signal)
