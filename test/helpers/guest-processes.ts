@@ -37,6 +37,25 @@ export function guestKernelOf(record: ProcessRecord): number | undefined {
   return processesOf(record).find((pid) => readOrEmpty(`/proc/${pid}/cmdline`).startsWith('/linux\0'))
 }
 
+/**
+ * What each descriptor of a process leads to, by number. One that was closed while we looked is left out: it is not
+ * open. That no process was there to look at, or that we may not look, is still an error.
+ */
+export function descriptorsOf(pid: number): Map<string, string> {
+  const numbers = readdirSync(`/proc/${pid}/fd`)
+  const targets = numbers.map((fd) => [fd, readlinkIfThere(`/proc/${pid}/fd/${fd}`)] as const)
+  return new Map(targets.filter((entry): entry is [string, string] => entry[1] !== undefined))
+}
+
+function readlinkIfThere(path: string): string | undefined {
+  try {
+    return readlinkSync(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
 /** /proc/PID/status by name, as of one moment; empty when the process is gone. */
 export function statusOf(pid: number): Map<string, string> {
   const lines = readOrEmpty(`/proc/${pid}/status`).split('\n').filter(Boolean)
