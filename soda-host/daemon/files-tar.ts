@@ -5,7 +5,8 @@
  * (see file-rules.ts), and packed anew into a tar of our own making, which takes its name only when it is whole.
  * Contents stream through; what is held in memory does not grow with their size.
  */
-import { createReadStream, createWriteStream } from 'node:fs'
+import { createReadStream } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
 import tar from 'tar-stream'
 import { FILES_ENTRIES_MAX, TAR_ENTRY_OVERHEAD_BYTES } from '../../src/constants.ts'
@@ -101,12 +102,14 @@ async function pack(
     path: init.path,
     ...(init.mayTakeName && { mayTakeName: init.mayTakeName }),
     async write(partPath) {
+      // Opened before anything can fail: a stream that is given up while it opens its file makes it all the same.
+      const handle = await open(partPath, 'wx', 0o600)
       const packer = new PacedPacker()
       const failed = new AbortController()
       const signal = AbortSignal.any([init.signal, failed.signal])
       // Who waits for the packer, to read from it or to write to it, waits no longer then.
       signal.addEventListener('abort', () => packer.destroy(signal.reason as Error))
-      const file = createWriteStream(partPath, { mode: 0o600, flags: 'wx', flush: true })
+      const file = handle.createWriteStream({ flush: true })
       file.once('error', (error) => failed.abort(error))
       const writing = pipeline(packer.chunks(), file, { signal })
       writing.catch(() => undefined)
