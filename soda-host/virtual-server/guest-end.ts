@@ -8,6 +8,8 @@ import type { ServerEnd } from './types.ts'
 const DETAIL_CHARACTERS_MAX = 500
 /** How shells and bubblewrap tell of a death by SIGKILL. */
 const EXIT_CODE_SIGKILL = 137
+/** ... and by SIGSYS, which only the system-call filter of the jail sends. */
+const EXIT_CODE_SIGSYS = 159
 
 /** Text that a hostile guest wrote, made fit for a log line. */
 function printable(text: string): string {
@@ -29,6 +31,9 @@ export interface EndFacts {
 export function endOf({ killReason, outOfMemoryKills, exitCode, console }: EndFacts): ServerEnd {
   if (killReason !== undefined) return { kind: 'killed', detail: printable(killReason) }
   if (outOfMemoryKills > 0) return { kind: 'killed', detail: 'the host killed it for want of memory' }
+  // Before what the console says: that is the guest's word.
+  if (exitCode === EXIT_CODE_SIGSYS)
+    return { kind: 'killed', detail: 'the guest kernel made a system call that its jail forbids' }
   // The line may begin with a log level.
   const panic = /Kernel panic.*/.exec(console)?.[0]
   if (panic !== undefined) return { kind: 'panic', detail: printable(panic) }

@@ -4,15 +4,16 @@
  * Goal: the guest kernel, which a hostile guest may have taken over, holds nothing but its own files.
  * Chain: sh (joins the cgroups, as root) → setpriv (own uid, no privilege, none to be gained) → sh (keeper) → prlimit
  * (no core dump, bounded files) → taskset (one CPU) → bwrap (own user, mount, pid, net, ipc, uts and cgroup
- * namespaces) → guest kernel. Each step becomes the next by exec, but for two: the keeper waits for the rest, and
+ * namespaces, system-call filter) → guest kernel. Each step becomes the next by exec, but for two: the keeper waits for the rest, and
  * bubblewrap forks an init for the pid namespace and waits for that.
  * Invariants: whichever process of these dies, all of the guest dies: `--die-with-parent` ties init to bubblewrap and
  * bubblewrap to the keeper, and the end of init is the end of its namespace. (bubblewrap's init alone would wait for
  * every last process, and those that a dead guest kernel had traced may stand still for ever.) The keeper is there
  * so that nothing depends on the daemon's life.
- * Attacker: code that runs as the guest kernel. It finds its own uid, an empty file system of fixed size with four
- * files in it, of which one is writable and cannot grow beyond its size, a network namespace with loopback only,
- * and the one inherited socket.
+ * Attacker: code that runs as the guest kernel. It finds its own uid, an empty file system of fixed size with five
+ * files in it, of which one is writable and cannot grow beyond its size, no procfs, sysfs or device, a network
+ * namespace with loopback only, the one inherited socket, and the system calls of syscall-filter/allow-list.ts. What
+ * each barrier holds when another falls is in docs/architecture/threat-model.md.
  */
 import { JAIL_PATHS } from './uml-arguments.ts'
 
@@ -20,11 +21,16 @@ import { JAIL_PATHS } from './uml-arguments.ts'
 export const STATUS_FD = 3
 export const CHANNEL_FD = 4
 
+/** The system-call filter: opened by the first sh, read and closed by bubblewrap. One digit: sh knows no others. */
+const FILTER_FD = 9
+
 /** uid and gid of the server in slot 0. Far above what distributions and user namespaces hand out by default. */
 const UID_BASE = 2_000_000
 const SLOT_MAX = 99_999
 /** What the guest's home (`~/.uml`) may hold. */
 const HOME_BYTES = 1024 * 1024
+/** Descriptors of one process. A guest kernel needs about 20. */
+const DESCRIPTORS_MAX = 256
 /** What is kept of the console: its end, where a panic stands. */
 const CONSOLE_TAIL_BYTES = 64 * 1024
 
@@ -39,18 +45,22 @@ export interface JailSpec {
   /** Undefined: keep our own (we are not root). */
   uid: number | undefined
   hostCpu: number
+  /** Processes of the uid, where it is the server's own. */
+  hostProcessesMax: number
   memoryFileSystemBytes: number
   diskBytes: number
   kernelPath: string
   initrdPath: string
   imagePath: string
   diskPath: string
+  /** What the guest may know of the processor: the head of /proc/cpuinfo. */
+  cpuinfoPath: string
   /** Guest kernel and its arguments. */
   command: readonly string[]
 }
 
 /** Waits for the rest, holding nothing of it but the console. */
-const KEEPER = `"$@" & exec ${STATUS_FD}>&- ${CHANNEL_FD}>&-; wait $!`
+const KEEPER = `"$@" & exec ${STATUS_FD}>&- ${CHANNEL_FD}>&- ${FILTER_FD}>&-; wait $!`
 
 function privilegeDrop(uid: number | undefined): string[] {
   const none = ['--no-new-privs', '--inh-caps=-all']
@@ -65,23 +75,30 @@ export function jailCommand(spec: JailSpec): string[] {
   return [
     ...privilegeDrop(spec.uid),
     ...['/bin/sh', '-c', KEEPER, 'soda-keeper'],
-    ...['prlimit', '--core=0', `--fsize=${fileBytesMax}`, '--memlock=0', '--'],
+    ...['prlimit', '--core=0', `--fsize=${fileBytesMax}`, '--memlock=0', `--nofile=${DESCRIPTORS_MAX}`],
+    ...['--msgqueue=0', '--nice=0', '--rtprio=0', ...processLimit(spec), '--'],
     ...['taskset', '--cpu-list', String(spec.hostCpu)],
     ...bubblewrap(spec),
     ...spec.command
   ]
 }
 
+/** A second bound beside the cgroup's; one that is shared with others of the uid would hit the wrong one. */
+function processLimit({ uid, hostProcessesMax }: JailSpec): string[] {
+  return uid === undefined ? [] : [`--nproc=${hostProcessesMax}`]
+}
+
 function bubblewrap(spec: JailSpec): string[] {
   return [
     ...['bwrap', '--unshare-all', '--unshare-user', '--disable-userns', '--new-session', '--die-with-parent'],
-    ...['--cap-drop', 'ALL'],
+    ...['--cap-drop', 'ALL', '--seccomp', String(FILTER_FD)],
     ...['--json-status-fd', String(STATUS_FD)],
     ...['--clearenv', '--setenv', 'HOME', JAIL_PATHS.home, '--setenv', 'TMPDIR', JAIL_PATHS.memory],
     ...['--setenv', 'PATH', '/', '--hostname', 'guest', '--chdir', '/'],
     ...['--perms', '0700', '--size', String(spec.memoryFileSystemBytes), '--tmpfs', JAIL_PATHS.memory],
     ...['--perms', '0700', '--size', String(HOME_BYTES), '--tmpfs', JAIL_PATHS.home],
-    ...['--proc', '/proc'],
+    // No procfs: a guest kernel asks it two things only, which processor this is and which file it was started from.
+    ...['--ro-bind', spec.cpuinfoPath, '/proc/cpuinfo', '--symlink', JAIL_PATHS.kernel, '/proc/self/exe'],
     ...['--ro-bind', spec.kernelPath, JAIL_PATHS.kernel],
     ...['--ro-bind', spec.initrdPath, JAIL_PATHS.initrd],
     ...['--ro-bind', spec.imagePath, JAIL_PATHS.image],
@@ -97,6 +114,8 @@ export interface LaunchScriptSpec {
   consolePipe: string
   consoleLog: string
   consolePid: string
+  /** The compiled system-call filter. */
+  filter: string
   jail: readonly string[]
 }
 
@@ -106,20 +125,21 @@ export interface LaunchScriptSpec {
  */
 const SCRIPT = `set -eu
 umask 077
-pipe=$1 log=$2 pid=$3
-shift 3
+pipe=$1 log=$2 pid=$3 filter=$4
+shift 4
 exec 2> "$log"
 while [ "$1" != -- ]; do echo $$ > "$1"; shift; done
 shift
 mkfifo -- "$pipe"
 tail -c ${CONSOLE_TAIL_BYTES} < "$pipe" > "$log" ${STATUS_FD}>&- ${CHANNEL_FD}>&- &
 echo $! > "$pid"
+exec ${FILTER_FD}< "$filter"
 exec > "$pipe" 2>&1
 rm -f -- "$pipe"
 exec "$@"`
 
 /** The whole chain, from sh on. */
 export function launchCommand(spec: LaunchScriptSpec): [string, ...string[]] {
-  const paths = [spec.consolePipe, spec.consoleLog, spec.consolePid]
+  const paths = [spec.consolePipe, spec.consoleLog, spec.consolePid, spec.filter]
   return ['/bin/sh', '-c', SCRIPT, 'soda-server', ...paths, ...spec.joinFiles, '--', ...spec.jail]
 }

@@ -15,6 +15,7 @@ import { listenForGuest } from './channel-socket.ts'
 import { consoleWritten } from './console-log.ts'
 import { spawnGuest } from './guest-process.ts'
 import { CHANNEL_FD, jailCommand, launchCommand, uidOfSlot } from './jail.ts'
+import { writeJailFiles } from './jail-files.ts'
 import { killJail } from './jail-status.ts'
 import { isAlive, type ProcessIdentity } from './process-identity.ts'
 import { serverFiles, type ServerFiles } from './server-files.ts'
@@ -62,7 +63,8 @@ class UmlLauncher implements ServerLauncher {
       await writeFile(files.cgroups, JSON.stringify(cgroups.pathsOf(spec.id)), { mode: 0o600 })
       const [group] = await Promise.all([
         cgroups.create(spec.id, knobs),
-        createWritableLayer({ path: files.disk, sizeBytes: knobs.diskBytes, uid: uidOf(spec) })
+        createWritableLayer({ path: files.disk, sizeBytes: knobs.diskBytes, uid: uidOf(spec) }),
+        writeJailFiles(files)
       ])
       const identity = await this.#start(spec, files, group, knobs)
       return this.#serve(files, { ...identity, cgroups: group.paths }, group, listener)
@@ -119,7 +121,7 @@ class UmlLauncher implements ServerLauncher {
   ): Promise<ProcessIdentity> {
     const { kernelPath, initrdPath, imagePath, hostCpu } = spec
     const command = umlArguments({ ...knobs, processesMax: spec.limits.processesMax, channelFd: CHANNEL_FD })
-    const paths = { kernelPath, initrdPath, imagePath, diskPath: files.disk }
+    const paths = { kernelPath, initrdPath, imagePath, diskPath: files.disk, cpuinfoPath: files.cpuinfo }
     const jail = jailCommand({ ...knobs, ...paths, hostCpu, uid: uidOf(spec), command })
     // Our copy of the socket is closed before anybody connects: the guest alone shall accept.
     await using socket = await listenForGuest(files.channelSocket)
@@ -171,7 +173,6 @@ async function notedCgroups(files: ServerFiles): Promise<string[]> {
 
 /** Files that belong to one life of the server. The console log stays, for people. */
 async function forget(files: ServerFiles): Promise<void> {
-  const { disk, channelSocket, consolePipe, consolePid, status, cgroups } = files
-  for (const path of [disk, channelSocket, consolePipe, consolePid, status, cgroups])
-    await rm(path, { force: true })
+  const { consoleLog: _kept, ...gone } = files
+  for (const path of Object.values(gone)) await rm(path, { force: true })
 }

@@ -14,6 +14,10 @@ export interface ServerFiles {
   consolePid: string
   /** What bubblewrap reports: the guest's first process, later the exit code. One JSON value per line. */
   status: string
+  /** The system-call filter that the jail puts on. */
+  filter: string
+  /** What the guest kernel reads in place of /proc/cpuinfo. */
+  cpuinfo: string
   /** Paths of the server's cgroups, written before they are made, so that no crash can leave them unknown. */
   cgroups: string
 }
@@ -26,6 +30,8 @@ export function serverFiles(directory: string): ServerFiles {
     consolePipe: join(directory, 'console.pipe'),
     consolePid: join(directory, 'console.pid'),
     status: join(directory, 'jail.status'),
+    filter: join(directory, 'syscalls.bpf'),
+    cpuinfo: join(directory, 'cpuinfo'),
     cgroups: join(directory, 'cgroups.json')
   }
 }

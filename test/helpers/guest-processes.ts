@@ -56,6 +56,21 @@ function readlinkIfThere(path: string): string | undefined {
   }
 }
 
+export interface Mount {
+  point: string
+  type: string
+  options: string[]
+}
+
+/** The mounts that a process sees. */
+export function mountsOf(pid: number): Mount[] {
+  const lines = readFileSync(`/proc/${pid}/mounts`, 'utf8').trim().split('\n')
+  return lines.map((line) => {
+    const [, point = '', type = '', options = ''] = line.split(' ')
+    return { point, type, options: options.split(',') }
+  })
+}
+
 /** /proc/PID/status by name, as of one moment; empty when the process is gone. */
 export function statusOf(pid: number): Map<string, string> {
   const lines = readOrEmpty(`/proc/${pid}/status`).split('\n').filter(Boolean)

@@ -11,8 +11,8 @@ import { requires } from '../../helpers/capabilities.ts'
 import {
   descriptorsOf,
   guestKernelOf,
+  mountsOf,
   processesOf,
-  readOrEmpty,
   statusOf
 } from '../../helpers/guest-processes.ts'
 import { realGuests, shell, type Guest, type Guests } from '../../helpers/guests.ts'
@@ -71,30 +71,52 @@ describe('the jail around a guest', () => {
     expect(interfaces.map((line) => line.split(':')[0]?.trim())).to.deep.equal(['lo'])
   })
 
-  it('contains four files of the host and nothing else', () => {
+  it('contains five files and nothing else: no device, no procfs, no sysfs', () => {
     const root = `/proc/${kernel}/root`
     expect(readdirSync(root).sort()).to.deep.equal(['dev', 'disk', 'image', 'initrd', 'linux', 'proc', 'tmp'])
     expect(readdirSync(`${root}/dev`)).to.deep.equal(['shm'])
     expect(readdirSync(`${root}/dev/shm`)).to.deep.equal([])
-    // Its /proc knows the jail alone: this test, a process of the host, is not in there.
-    const visible = readdirSync(`${root}/proc`).filter((name) => /^\d+$/.test(name))
-    const names = visible.map((name) => readOrEmpty(`${root}/proc/${name}/cmdline`))
-    expect(names.some((line) => line.startsWith('/linux\0'))).to.equal(true)
-    expect(names.filter((line) => line.includes('mocha'))).to.deep.equal([])
+    expect(readdirSync(`${root}/proc`).sort()).to.deep.equal(['cpuinfo', 'self'])
+    expect(readdirSync(`${root}/proc/self`)).to.deep.equal(['exe'])
+    expect(readlinkSync(`${root}/proc/self/exe`)).to.equal('/linux')
+    const types = mountsOf(kernel).map(({ type }) => type)
+    expect(types).to.not.include.members(['proc'])
+    expect(types).to.not.include.members(['sysfs'])
+  })
+
+  it('tells it of one processor, as the host has it', () => {
+    const text = readFileSync(`/proc/${kernel}/root/proc/cpuinfo`, 'utf8')
+    expect(text.match(/^processor/gm)).to.have.length(1)
+    expect(readFileSync('/proc/cpuinfo', 'utf8')).to.include(/^flags.*$/m.exec(text)?.[0])
+  })
+
+  it('filters the system calls of every process in it', () => {
+    const seen = processesOf(guest.server.record)
+      .map(statusOf)
+      .filter((status) => status.size > 0)
+    // bubblewrap's init, the guest kernel, guest init, the program.
+    expect(seen.length).to.be.greaterThan(2)
+    // linux/seccomp.h: 2 is SECCOMP_MODE_FILTER.
+    for (const status of seen) expect(status.get('Seccomp'), status.get('Name')).to.equal('2')
   })
 
   it('lets it write to its disk only, and to file systems of fixed size', () => {
-    const mounts = readFileSync(`/proc/${kernel}/mounts`, 'utf8')
-      .trim()
-      .split('\n')
-      .map((line) => line.split(' '))
-    const writable = mounts.filter(([, , , options = '']) => options.split(',').includes('rw'))
-    expect(writable.map(([, point]) => point).sort()).to.deep.equal(['/dev/shm', '/disk', '/proc', '/tmp'])
-    for (const [, point, type, options = ''] of writable)
-      if (type === 'tmpfs') expect(options, point).to.match(/size=\d+k/)
+    const writable = mountsOf(kernel).filter(({ options }) => options.includes('rw'))
+    expect(writable.map(({ point }) => point).sort()).to.deep.equal(['/dev/shm', '/disk', '/tmp'])
+    for (const { point, type, options } of writable)
+      if (type === 'tmpfs') expect(options.join(), point).to.match(/size=\d+k/)
     const limits = readFileSync(`/proc/${kernel}/limits`, 'utf8')
     expect(/^Max file size\s+(\d+)/m.exec(limits)?.[1]).to.match(/^\d+$/)
-    expect(/^Max core file size\s+(\d+)/m.exec(limits)?.[1]).to.equal('0')
+    for (const name of [
+      'core file size',
+      'locked memory',
+      'msgqueue size',
+      'realtime priority',
+      'nice priority'
+    ])
+      expect(new RegExp(`^Max ${name}\\s+0\\s+0\\s`, 'm').test(limits), name).to.equal(true)
+    expect(/^Max open files\s+(\d+)\s+(\d+)/m.exec(limits)?.slice(1)).to.deep.equal(['256', '256'])
+    expect(/^Max processes\s+(\d+)\s+(\d+)/m.exec(limits)?.slice(1)).to.deep.equal(['96', '96'])
   })
 
   it('leaves no descriptor of the host open in it', () => {

@@ -24,6 +24,14 @@ describe('end of a guest', () => {
     expect(endOf({ ...FACTS, exitCode: 137, outOfMemoryKills: 1 }).detail).to.include('memory')
   })
 
+  it('is killed by the system-call filter, whatever the console says', () => {
+    const end = endOf({ ...FACTS, exitCode: 159, console: 'Kernel panic - not syncing: nothing of the kind' })
+    expect(end).to.deep.equal({
+      kind: 'killed',
+      detail: 'the guest kernel made a system call that its jail forbids'
+    })
+  })
+
   it('is unknown for any other end, with the last words', () => {
     const end = endOf({ ...FACTS, exitCode: 1, console: 'first\nout of luck\n' })
     expect(end).to.deep.equal({ kind: 'unknown', detail: 'exit code 1; last words: out of luck' })

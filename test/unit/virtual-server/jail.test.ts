@@ -10,12 +10,14 @@ import { umlArguments } from '../../../soda-host/virtual-server/uml-arguments.ts
 const SPEC: JailSpec = {
   uid: 2_000_007,
   hostCpu: 3,
+  hostProcessesMax: 41,
   memoryFileSystemBytes: 80_000_000,
   diskBytes: 50_000_000,
   kernelPath: '/state/kernel',
   initrdPath: '/state/initrd',
   imagePath: '/state/image',
   diskPath: '/state/s/disk.ext4',
+  cpuinfoPath: '/state/s/cpuinfo',
   command: umlArguments({ guestMemoryBytes: 64 * 1024 * 1024, processesMax: 9, channelFd: 4 })
 }
 
@@ -43,15 +45,16 @@ describe('jail command', () => {
     expect(command).to.include('--no-new-privs')
   })
 
-  it('lets the guest kernel see four files of the host, one of them writable', () => {
+  it('lets the guest kernel see five files of the host, one of them writable, and no procfs', () => {
     const command = jailCommand(SPEC)
     expect(after(command, '--ro-bind', 2)).to.deep.equal([
+      ['/state/s/cpuinfo', '/proc/cpuinfo'],
       ['/state/kernel', '/linux'],
       ['/state/initrd', '/initrd'],
       ['/state/image', '/image']
     ])
     expect(after(command, '--bind', 2)).to.deep.equal([['/state/s/disk.ext4', '/disk']])
-    expect(command).to.not.include.members(['--dev'])
+    for (const option of ['--dev', '--dev-bind', '--proc', '--mqueue']) expect(command).to.not.include(option)
     expect(after(command, '--remount-ro')).to.deep.equal([['/']])
   })
 
@@ -61,6 +64,19 @@ describe('jail command', () => {
     expect(after(command, '--tmpfs')).to.have.length(after(command, '--size').length)
     expect(command).to.include('--fsize=80000000')
     expect(jailCommand({ ...SPEC, diskBytes: 90_000_000 })).to.include('--fsize=90000000')
+    expect(command).to.include.members(['--core=0', '--memlock=0', '--nofile=256', '--msgqueue=0'])
+  })
+
+  it('bounds the processes of a uid that is its own, and no other uid', () => {
+    expect(jailCommand(SPEC)).to.include('--nproc=41')
+    expect(jailCommand({ ...SPEC, uid: undefined }).join(' ')).to.not.include('--nproc')
+  })
+
+  it('filters system calls, by a descriptor that nobody but bubblewrap keeps', () => {
+    const command = jailCommand(SPEC)
+    expect(after(command, '--seccomp')).to.deep.equal([['9']])
+    const keeper = command[command.indexOf('soda-keeper') - 1]
+    expect(keeper).to.include('9>&-')
   })
 
   it('shares no namespace, the network least of all', () => {
@@ -92,10 +108,11 @@ describe('jail command', () => {
       consolePipe: path,
       consoleLog: path,
       consolePid: path,
+      filter: path,
       jail: ['true']
     })
     expect(command[2]).to.not.include('reboot')
-    expect(command.slice(4)).to.deep.equal([path, path, path, `${path}/cgroup.procs`, '--', 'true'])
+    expect(command.slice(4)).to.deep.equal([path, path, path, path, `${path}/cgroup.procs`, '--', 'true'])
   })
 })
 
