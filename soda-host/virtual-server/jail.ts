@@ -29,6 +29,11 @@ const UID_BASE = 2_000_000
 const SLOT_MAX = 99_999
 /** What the guest's home (`~/.uml`) may hold. */
 const HOME_BYTES = 1024 * 1024
+/**
+ * No core dump, and for programs that take them by a pipe neither: those run as root, and do not care for a limit of 0.
+ * @see fs/coredump.c
+ */
+const CORE_BYTES_MAX = 1
 /** Descriptors of one process. A guest kernel needs about 20. */
 const DESCRIPTORS_MAX = 256
 /** What is kept of the console: its end, where a panic stands. */
@@ -75,7 +80,13 @@ export function jailCommand(spec: JailSpec): string[] {
   return [
     ...privilegeDrop(spec.uid),
     ...['/bin/sh', '-c', KEEPER, 'soda-keeper'],
-    ...['prlimit', '--core=0', `--fsize=${fileBytesMax}`, '--memlock=0', `--nofile=${DESCRIPTORS_MAX}`],
+    ...[
+      'prlimit',
+      `--core=${CORE_BYTES_MAX}`,
+      `--fsize=${fileBytesMax}`,
+      '--memlock=0',
+      `--nofile=${DESCRIPTORS_MAX}`
+    ],
     ...['--msgqueue=0', '--nice=0', '--rtprio=0', ...processLimit(spec), '--'],
     ...['taskset', '--cpu-list', String(spec.hostCpu)],
     ...bubblewrap(spec),

@@ -115,6 +115,8 @@ describe('the jail around a guest', () => {
       'nice priority'
     ])
       expect(new RegExp(`^Max ${name}\\s+0\\s+0\\s`, 'm').test(limits), name).to.equal(true)
+    // Not 0: see CORE_BYTES_MAX.
+    expect(/^Max core file size\s+(\d+)\s+(\d+)/m.exec(limits)?.slice(1)).to.deep.equal(['1', '1'])
     expect(/^Max open files\s+(\d+)\s+(\d+)/m.exec(limits)?.slice(1)).to.deep.equal(['256', '256'])
     expect(/^Max processes\s+(\d+)\s+(\d+)/m.exec(limits)?.slice(1)).to.deep.equal(['96', '96'])
   })

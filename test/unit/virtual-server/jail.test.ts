@@ -64,7 +64,7 @@ describe('jail command', () => {
     expect(after(command, '--tmpfs')).to.have.length(after(command, '--size').length)
     expect(command).to.include('--fsize=80000000')
     expect(jailCommand({ ...SPEC, diskBytes: 90_000_000 })).to.include('--fsize=90000000')
-    expect(command).to.include.members(['--core=0', '--memlock=0', '--nofile=256', '--msgqueue=0'])
+    expect(command).to.include.members(['--core=1', '--memlock=0', '--nofile=256', '--msgqueue=0'])
   })
 
   it('bounds the processes of a uid that is its own, and no other uid', () => {
