@@ -3,16 +3,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <net/if.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -124,21 +121,36 @@ static void change_root(void)
 	make_directory(OUT_DIRECTORY, 0755);
 }
 
-/* A number from the kernel's command line. */
-static long parameter(const char *name, long fallback)
+bool parameter_text(const char *name, char *text, size_t size)
 {
 	char line[4096], *found;
 	int fd = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
 	ssize_t length = fd < 0 ? -1 : read(fd, line, sizeof(line) - 1);
-	long value;
+	size_t end;
 
 	if (fd >= 0)
 		close(fd);
 	if (length < 0)
-		return fallback;
+		return false;
 	line[length] = '\0';
 	found = strstr(line, name);
-	value = found ? strtol(found + strlen(name), NULL, 10) : 0;
+	if (!found)
+		return false;
+	found += strlen(name);
+	end = strcspn(found, " \n");
+	if (end >= size)
+		return false;
+	memcpy(text, found, end);
+	text[end] = '\0';
+	return true;
+}
+
+/* A number from the kernel's command line. */
+static long parameter(const char *name, long fallback)
+{
+	char text[32];
+	long value = parameter_text(name, text, sizeof(text)) ? strtol(text, NULL, 10) : 0;
+
 	return value > 0 ? value : fallback;
 }
 
@@ -206,17 +218,6 @@ static void name_host(void)
 		report("host name: %s", strerror(errno));
 }
 
-static void start_loopback(void)
-{
-	struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0)
-		report("loopback: %s", strerror(errno));
-	if (fd >= 0)
-		close(fd);
-}
-
 void boot(void)
 {
 	umask(022);
@@ -229,4 +230,5 @@ void boot(void)
 	prevent_thrashing();
 	name_host();
 	start_loopback();
+	start_network();
 }

@@ -4,7 +4,7 @@
  * host talks to. One thread, one poll loop (main.c), no memory allocated after
  * the start but by directory walks.
  *
- * boot.c     file systems, limits, host name
+ * boot.c     file systems, limits, host name;  network.c  interfaces
  * channel.c  frames in and out, hello after every connection
  * program.c  the program: start, output, signals, end
  * input.c    its standard input
@@ -42,6 +42,14 @@ void power_off(void) __attribute__((noreturn));
 void report(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Report with errno and power off. */
 void die(const char *what) __attribute__((noreturn));
+
+/* The word that follows `name` on the kernel's command line. False if there is none that fits. */
+bool parameter_text(const char *name, char *text, size_t size);
+
+/* network.c */
+void start_loopback(void);
+/* The cable to the switch, if there is one. */
+void start_network(void);
 
 /* channel.c */
 void channel_open(void);

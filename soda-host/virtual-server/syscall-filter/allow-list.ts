@@ -62,6 +62,8 @@ const F = {
   SETLK: 6,
   SETOWN: 8,
   SETSIG: 10,
+  // The network driver keeps a copy of its socket.
+  DUPFD_CLOEXEC: 1030,
   ADD_SEALS: 1033
 } as const
 /** linux/prctl.h */

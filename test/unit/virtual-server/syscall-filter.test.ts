@@ -75,7 +75,7 @@ const CONDITIONAL: Record<
   },
   fcntl: {
     number: 72,
-    allowed: [1, 2, 3, 4, 5, 6, 8, 10, 1033].map((command) => [3, command, 0]),
+    allowed: [1, 2, 3, 4, 5, 6, 8, 10, 1030, 1033].map((command) => [3, command, 0]),
     // DUPFD, SETLKW, SETOWN_EX, SETLEASE, NOTIFY, SETPIPE_SZ
     forbidden: [0, 7, 15, 1024, 1026, 1031].map((command) => [3, command, 0])
   },
