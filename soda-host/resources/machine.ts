@@ -5,6 +5,7 @@ import { statfs } from 'node:fs/promises'
 import { arch, release } from 'node:os'
 import { GIB, MIB } from '../../src/constants.ts'
 import { findCgroups, probeCgroups } from './cgroups.ts'
+import type { CgroupCapability } from './cgroup-types.ts'
 import { findProgram } from './host-programs.ts'
 
 export type FactStatus = 'ok' | 'warn' | 'fail'
@@ -48,9 +49,57 @@ function setting(path: string): string | undefined {
   }
 }
 
-function privileges(): MachineFact {
-  if (process.getuid?.() === 0) return fact('privileges', 'ok', 'root: every server gets a uid of its own')
-  return fact('privileges', 'warn', 'not root: servers share your uid', 'run the SODA host daemon as root')
+function privileges(isRoot: boolean): MachineFact {
+  if (isRoot) return fact('privileges', 'ok', 'root')
+  return fact(
+    'privileges',
+    'warn',
+    'not root',
+    'servers work; the rows limit-… say what holds, and what would'
+  )
+}
+
+/** A group that an ordinary user may use. The unit passes controllers on to it. */
+const DELEGATE = 'start it by `systemd-run --user --scope -p Delegate=yes`, or as root'
+
+/**
+ * What bounds a server on this machine, and what keeps it from what is yours: differs without root, and without
+ * cgroups. Pure. @see docs/guides/without-root.md, the same as one table
+ */
+export function limitFacts(
+  { controllers }: Pick<CgroupCapability, 'controllers'>,
+  isRoot: boolean
+): MachineFact[] {
+  const has = (controller: string): boolean => controllers.includes(controller)
+  return [
+    isRoot
+      ? fact('limit-uid', 'ok', 'a uid of its own for every server')
+      : fact(
+          'limit-uid',
+          'warn',
+          'servers have your uid: out of its jail, one would have your files',
+          'run as root'
+        ),
+    has('cpu')
+      ? fact('limit-cpu', 'ok', 'shares by cgroup')
+      : fact('limit-cpu', 'warn', 'shares are not kept: all compete alike', DELEGATE),
+    has('memory')
+      ? fact('limit-memory', 'ok', 'by cgroup')
+      : fact('limit-memory', 'warn', "the guest's own memory only: not what the host spends on it", DELEGATE),
+    has('pids')
+      ? fact('limit-processes', 'ok', 'by cgroup')
+      : isRoot
+        ? fact('limit-processes', 'ok', 'by the uid of the server')
+        : fact('limit-processes', 'warn', "by the guest's own kernel only", DELEGATE),
+    fact('limit-disk', 'ok', 'a file of fixed size for every server')
+  ]
+}
+
+/** The jail ends a guest kernel that makes a forbidden system call. @see seccomp(2), SECCOMP_RET_KILL_PROCESS */
+export function seccompFact(actions: string | undefined): MachineFact {
+  if (actions?.split(' ').includes('kill_process') === true)
+    return fact('seccomp', 'ok', 'system calls of guest kernels are filtered')
+  return fact('seccomp', 'fail', 'the host kernel cannot filter', 'use a kernel with CONFIG_SECCOMP_FILTER')
 }
 
 function architecture(): MachineFact {
@@ -110,7 +159,7 @@ function programs(): MachineFact[] {
 }
 
 /** Builds a small jail for real: what the settings say and what works are two things. */
-async function jail(): Promise<MachineFact> {
+async function jail(isRoot: boolean): Promise<MachineFact> {
   const options = [
     '--unshare-all',
     '--unshare-user',
@@ -122,7 +171,6 @@ async function jail(): Promise<MachineFact> {
     '--proc',
     '/proc'
   ]
-  const isRoot = process.getuid?.() === 0
   // As root the jail belongs to another uid from the start, and so must this one.
   const drop = isRoot ? ['--reuid=65534', '--regid=65534', '--clear-groups', '--no-new-privs'] : []
   const result = await execa('setpriv', [...drop, 'bwrap', ...options, 'true'], {
@@ -135,16 +183,9 @@ async function jail(): Promise<MachineFact> {
   return fact('jail', 'fail', `bubblewrap failed: ${result.stderr.split('\n')[0] ?? 'no message'}`, advice)
 }
 
-async function cgroups(): Promise<MachineFact> {
-  const capability = await probeCgroups(findCgroups())
-  if (capability.version === 0) {
-    return fact(
-      'cgroups',
-      'warn',
-      capability.reason,
-      'without cgroups CPU shares and memory limits are not enforced'
-    )
-  }
+function cgroups(capability: CgroupCapability): MachineFact {
+  if (capability.version === 0)
+    return fact('cgroups', 'warn', capability.reason, 'the rows limit-… say what is not kept without them')
   const found = `version ${capability.version}: ${capability.controllers.join(', ') || 'no controllers'}`
   if (capability.missing.length === 0) return fact('cgroups', 'ok', found)
   return fact('cgroups', 'warn', found, capability.reason)
@@ -182,8 +223,15 @@ function processor(): MachineFact {
 export async function machineFacts(directory: string): Promise<MachineFact[]> {
   // First and alone: it throws for a directory that is not there, and no child may be running then.
   const disk = await diskSpace(directory)
-  const tried = await Promise.all([jail(), cgroups(), memoryFileSystem()])
-  const read = [privileges(), architecture(), processor(), hostKernel(), userNamespaces()]
+  const isRoot = process.getuid?.() === 0
+  const [tried, memory, groups] = await Promise.all([
+    jail(isRoot),
+    memoryFileSystem(),
+    probeCgroups(findCgroups())
+  ])
+  const read = [privileges(isRoot), architecture(), processor(), hostKernel(), userNamespaces()]
   const ptrace = ptraceFact(setting('/proc/sys/kernel/yama/ptrace_scope'))
-  return [...read, ptrace, ...programs(), ...tried, disk]
+  const seccomp = seccompFact(setting('/proc/sys/kernel/seccomp/actions_avail'))
+  const limits = limitFacts(groups, isRoot)
+  return [...read, ptrace, seccomp, ...programs(), tried, cgroups(groups), ...limits, memory, disk]
 }

@@ -16,19 +16,24 @@ export interface DaemonProcess extends AsyncDisposable {
   terminate(): Promise<number | null>
 }
 
-/** Start one and wait until it answers. Rejects with what it said if it ends before. Options: see the fixture. */
+export interface DaemonProcessOptions {
+  /** @default 'fake' */
+  guests?: 'fake' | 'uml'
+  /** See the fixture. @default 0: never */
+  dieBefore?: number
+  /** What to run node with, see {@link asUser}. @default node itself, as we are */
+  run?: (args: readonly string[]) => readonly [string, ...string[]]
+}
+
+/** Start one and wait until it answers. Rejects with what it said if it ends before. */
 export async function startDaemonProcess(
   config: DaemonConfig,
-  { guests = 'fake', dieBefore = 0 }: { guests?: 'fake' | 'uml'; dieBefore?: number } = {}
+  { guests = 'fake', dieBefore = 0, run = (args) => [process.execPath, ...args] }: DaemonProcessOptions = {}
 ): Promise<DaemonProcess> {
   const script = join(import.meta.dirname, '..', '..', 'fixtures', 'daemon', 'daemon-process.ts')
-  const child = spawn(
-    process.execPath,
-    ['--disable-warning=ExperimentalWarning', script, JSON.stringify(config), guests, String(dieBefore)],
-    {
-      stdio: ['ignore', 'pipe', 'pipe']
-    }
-  )
+  const options = ['--disable-warning=ExperimentalWarning']
+  const [file, ...args] = run([...options, script, JSON.stringify(config), guests, String(dieBefore)])
+  const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   const closed = once(child, 'close')
   const said = text(child.stderr)
   const ended = closed.then(() => said)

@@ -1,6 +1,8 @@
 import { expect } from 'chai'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { machineFacts } from '../../../soda-host/resources/index.ts'
-import { ptraceFact } from '../../../soda-host/resources/machine.ts'
+import { limitFacts, ptraceFact, seccompFact } from '../../../soda-host/resources/machine.ts'
 import { findProgram, hostPath } from '../../../soda-host/resources/host-programs.ts'
 import { codeOf } from '../../helpers/errors.ts'
 import { requires } from '../../helpers/capabilities.ts'
@@ -45,6 +47,33 @@ describe('facts of the machine', () => {
   it('know which settings of Yama stop guest kernels', () => {
     const statuses = [undefined, '0', '1', '2', '3'].map((scope) => ptraceFact(scope).status)
     expect(statuses).to.deep.equal(['ok', 'ok', 'ok', 'fail', 'fail'])
+  })
+
+  it('know a kernel that cannot filter system calls', () => {
+    expect(seccompFact('kill_process kill_thread trap errno user_notif trace log allow').status).to.equal(
+      'ok'
+    )
+    for (const actions of [undefined, '', 'kill trap errno trace allow'])
+      expect(seccompFact(actions).status).to.equal('fail')
+  })
+
+  it('say of every limit whether it is kept, with root and without, with cgroups and without', () => {
+    const warned = (controllers: string[], isRoot: boolean) =>
+      limitFacts({ controllers }, isRoot)
+        .filter(({ status }) => status === 'warn')
+        .map(({ name }) => name)
+    const all = ['cpu', 'memory', 'pids']
+    expect(warned(all, true)).to.deep.equal([])
+    expect(warned(all, false)).to.deep.equal(['limit-uid'])
+    // Processes of a uid are counted, where the uid is the server's own.
+    expect(warned([], true)).to.deep.equal(['limit-cpu', 'limit-memory'])
+    expect(warned([], false)).to.deep.equal(['limit-uid', 'limit-cpu', 'limit-memory', 'limit-processes'])
+    expect(warned(['memory', 'pids'], false)).to.deep.equal(['limit-uid', 'limit-cpu'])
+  })
+
+  it('stand in the guide, each limit with a row', async () => {
+    const guide = await readFile(join(import.meta.dirname, '../../../docs/guides/without-root.md'), 'utf8')
+    for (const { name } of limitFacts({ controllers: [] }, false)) expect(guide).to.include(`\`${name}\``)
   })
 
   it('look into sbin also for an ordinary user', () => {
