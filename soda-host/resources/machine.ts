@@ -1,11 +1,12 @@
 /** What this machine can and cannot do for virtual servers: the facts behind `ishare doctor`. */
 import { execa } from 'execa'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { arch, release } from 'node:os'
 import { GIB, MIB } from '../../src/constants.ts'
 import { findCgroups, probeCgroups } from './cgroups.ts'
 import type { CgroupCapability } from './cgroup-types.ts'
+import { countsByNamespace, isHostKernelAtLeast, isUserNamespaceRestricted, setting } from './host-kernel.ts'
 import { findProgram } from './host-programs.ts'
 
 export type FactStatus = 'ok' | 'warn' | 'fail'
@@ -26,6 +27,7 @@ const PROGRAMS: readonly [program: string, debianPackage: string][] = [
   ['setpriv', 'util-linux'],
   ['prlimit', 'util-linux'],
   ['taskset', 'util-linux'],
+  ['unshare', 'util-linux'],
   ['mkfs.ext4', 'e2fsprogs'],
   ['mkfifo', 'coreutils']
 ]
@@ -41,14 +43,6 @@ function fact(name: string, status: FactStatus, found: string, advice = ''): Mac
   return { name, status, found, advice }
 }
 
-function setting(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8').trim()
-  } catch {
-    return undefined
-  }
-}
-
 function privileges(isRoot: boolean): MachineFact {
   if (isRoot) return fact('privileges', 'ok', 'root')
   return fact(
@@ -62,35 +56,41 @@ function privileges(isRoot: boolean): MachineFact {
 /** A group that an ordinary user may use. The unit passes controllers on to it. */
 const DELEGATE = 'start it by `systemd-run --user --scope -p Delegate=yes`, or as root'
 
+export interface LimitBasis {
+  /** Controllers of the cgroups that servers get. */
+  controllers: readonly string[]
+  isRoot: boolean
+  /** The host's kernel counts processes of a uid in each user namespace apart. */
+  countsByNamespace: boolean
+}
+
 /**
  * What bounds a server on this machine, and what keeps it from what is yours: differs without root, and without
  * cgroups. Pure. @see docs/guides/without-root.md, the same as one table
  */
-export function limitFacts(
-  { controllers }: Pick<CgroupCapability, 'controllers'>,
-  isRoot: boolean
-): MachineFact[] {
+export function limitFacts({ controllers, isRoot, ...basis }: LimitBasis): MachineFact[] {
+  const row = (name: string, isKept: boolean, kept: string, not: string, advice: string): MachineFact =>
+    isKept ? fact(name, 'ok', kept) : fact(name, 'warn', not, advice)
   const has = (controller: string): boolean => controllers.includes(controller)
+  const counts = isRoot || basis.countsByNamespace
   return [
-    isRoot
-      ? fact('limit-uid', 'ok', 'a uid of its own for every server')
-      : fact(
-          'limit-uid',
-          'warn',
-          'servers have your uid: out of its jail, one would have your files',
-          'run as root'
-        ),
-    has('cpu')
-      ? fact('limit-cpu', 'ok', 'shares by cgroup')
-      : fact('limit-cpu', 'warn', 'shares are not kept: all compete alike', DELEGATE),
-    has('memory')
-      ? fact('limit-memory', 'ok', 'by cgroup')
-      : fact('limit-memory', 'warn', "the guest's own memory only: not what the host spends on it", DELEGATE),
-    has('pids')
-      ? fact('limit-processes', 'ok', 'by cgroup')
-      : isRoot
-        ? fact('limit-processes', 'ok', 'by the uid of the server')
-        : fact('limit-processes', 'warn', "by the guest's own kernel only", DELEGATE),
+    row(
+      ...(['limit-uid', isRoot, 'a uid of its own for every server'] as const),
+      ...(['servers have your uid: out of its jail, one would have your files', 'run as root'] as const)
+    ),
+    row('limit-cpu', has('cpu'), 'shares by cgroup', 'shares are not kept: all compete alike', DELEGATE),
+    row(
+      ...(['limit-memory', has('memory'), 'by cgroup'] as const),
+      ...(["the guest's own memory only: not what the host spends on it", DELEGATE] as const)
+    ),
+    row(
+      ...([
+        'limit-processes',
+        has('pids') || counts,
+        has('pids') ? 'by cgroup' : 'by a count of its own'
+      ] as const),
+      ...(["by the guest's own kernel only", DELEGATE] as const)
+    ),
     fact('limit-disk', 'ok', 'a file of fixed size for every server')
   ]
 }
@@ -108,9 +108,7 @@ function architecture(): MachineFact {
 }
 
 function hostKernel(): MachineFact {
-  const [major = 0, minor = 0] = release().split('.').map(Number)
-  const isNew = major > KERNEL_MIN[0] || (major === KERNEL_MIN[0] && minor >= KERNEL_MIN[1])
-  if (isNew) return fact('host-kernel', 'ok', release())
+  if (isHostKernelAtLeast(KERNEL_MIN)) return fact('host-kernel', 'ok', release())
   return fact('host-kernel', 'fail', release(), `Linux ${KERNEL_MIN.join('.')} or newer is needed`)
 }
 
@@ -140,7 +138,7 @@ function userNamespaces(): MachineFact {
     return fact(name, 'fail', 'none allowed', 'sysctl user.max_user_namespaces=10000')
   if (setting('/proc/sys/kernel/unprivileged_userns_clone') === '0')
     return fact(name, 'fail', 'forbidden to ordinary uids', 'sysctl kernel.unprivileged_userns_clone=1')
-  if (setting('/proc/sys/kernel/apparmor_restrict_unprivileged_userns') === '1')
+  if (isUserNamespaceRestricted())
     return fact(
       name,
       'warn',
@@ -173,7 +171,9 @@ async function jail(isRoot: boolean): Promise<MachineFact> {
   ]
   // As root the jail belongs to another uid from the start, and so must this one.
   const drop = isRoot ? ['--reuid=65534', '--regid=65534', '--clear-groups', '--no-new-privs'] : []
-  const result = await execa('setpriv', [...drop, 'bwrap', ...options, 'true'], {
+  // And as a user it stands in a namespace that counts processes, where that works.
+  const count = !isRoot && countsByNamespace() ? ['unshare', '--user', '--map-current-user', '--'] : []
+  const result = await execa('setpriv', [...drop, ...count, 'bwrap', ...options, 'true'], {
     reject: false,
     timeout: TRY_TIMEOUT_MS
   })
@@ -232,6 +232,6 @@ export async function machineFacts(directory: string): Promise<MachineFact[]> {
   const read = [privileges(isRoot), architecture(), processor(), hostKernel(), userNamespaces()]
   const ptrace = ptraceFact(setting('/proc/sys/kernel/yama/ptrace_scope'))
   const seccomp = seccompFact(setting('/proc/sys/kernel/seccomp/actions_avail'))
-  const limits = limitFacts(groups, isRoot)
+  const limits = limitFacts({ ...groups, isRoot, countsByNamespace: countsByNamespace() })
   return [...read, ptrace, seccomp, ...programs(), tried, cgroups(groups), ...limits, memory, disk]
 }

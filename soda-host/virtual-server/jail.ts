@@ -3,9 +3,9 @@
  *
  * Goal: the guest kernel, which a hostile guest may have taken over, holds nothing but its own files.
  * Chain: sh (joins the cgroups, as root) → setpriv (own uid, no privilege, none to be gained) → sh (keeper) → prlimit
- * (no core dump, bounded files) → taskset (one CPU) → bwrap (own user, mount, pid, net, ipc, uts and cgroup
- * namespaces, system-call filter) → guest kernel. Each step becomes the next by exec, but for two: the keeper waits for the rest, and
- * bubblewrap forks an init for the pid namespace and waits for that.
+ * (no core dump, bounded files and processes) → taskset (one CPU) → bwrap (own user, mount, pid, net, ipc, uts and
+ * cgroup namespaces, system-call filter) → guest kernel. Each step becomes the next by exec, but for two: the keeper
+ * waits for the rest, and bubblewrap forks an init for the pid namespace and waits for that.
  * Invariants: whichever process of these dies, all of the guest dies: `--die-with-parent` ties init to bubblewrap and
  * bubblewrap to the keeper, and the end of init is the end of its namespace. (bubblewrap's init alone would wait for
  * every last process, and those that a dead guest kernel had traced may stand still for ever.) The keeper is there
@@ -50,8 +50,8 @@ export interface JailSpec {
   /** Undefined: keep our own (we are not root). */
   uid: number | undefined
   hostCpu: number
-  /** Processes of the uid, where it is the server's own. */
-  hostProcessesMax: number
+  /** Undefined: not to be bounded here, because the processes of others would count too. */
+  hostProcessesMax: number | undefined
   memoryFileSystemBytes: number
   diskBytes: number
   kernelPath: string
@@ -80,6 +80,7 @@ export function jailCommand(spec: JailSpec): string[] {
   return [
     ...privilegeDrop(spec.uid),
     ...['/bin/sh', '-c', KEEPER, 'soda-keeper'],
+    ...ownCount(spec),
     ...[
       'prlimit',
       `--core=${CORE_BYTES_MAX}`,
@@ -87,16 +88,26 @@ export function jailCommand(spec: JailSpec): string[] {
       '--memlock=0',
       `--nofile=${DESCRIPTORS_MAX}`
     ],
-    ...['--msgqueue=0', '--nice=0', '--rtprio=0', ...processLimit(spec), '--'],
+    ...['--msgqueue=0', '--nice=0', '--rtprio=0', ...processBound(spec), '--'],
     ...['taskset', '--cpu-list', String(spec.hostCpu)],
     ...bubblewrap(spec),
     ...spec.command
   ]
 }
 
-/** A second bound beside the cgroup's; one that is shared with others of the uid would hit the wrong one. */
-function processLimit({ uid, hostProcessesMax }: JailSpec): string[] {
-  return uid === undefined ? [] : [`--nproc=${hostProcessesMax}`]
+/** A second bound beside the cgroup's, or the only one where there is none. */
+function processBound({ hostProcessesMax }: JailSpec): string[] {
+  return hostProcessesMax === undefined ? [] : [`--nproc=${hostProcessesMax}`]
+}
+
+/**
+ * RLIMIT_NPROC counts the processes of a uid in a user namespace (Linux 5.14). Where the uid is not the server's own,
+ * a namespace around the jail makes the count its own; the one of the jail itself comes too late for it.
+ */
+function ownCount({ uid, hostProcessesMax }: JailSpec): string[] {
+  return uid === undefined && hostProcessesMax !== undefined
+    ? ['unshare', '--user', '--map-current-user', '--']
+    : []
 }
 
 function bubblewrap(spec: JailSpec): string[] {

@@ -9,6 +9,7 @@ import { readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { HostError } from '../../src/errors.ts'
 import { joinFiles, openCgroups } from '../resources/cgroups.ts'
 import type { Cgroups, ServerCgroup } from '../resources/cgroup-types.ts'
+import { countsByNamespace } from '../resources/host-kernel.ts'
 import { hostKnobs, type HostKnobs } from '../resources/limits.ts'
 import { connectGuestChannel } from './channel.ts'
 import { listenForGuest } from './channel-socket.ts'
@@ -122,7 +123,8 @@ class UmlLauncher implements ServerLauncher {
     const { kernelPath, initrdPath, imagePath, hostCpu } = spec
     const command = umlArguments({ ...knobs, processesMax: spec.limits.processesMax, channelFd: CHANNEL_FD })
     const paths = { kernelPath, initrdPath, imagePath, diskPath: files.disk, cpuinfoPath: files.cpuinfo }
-    const jail = jailCommand({ ...knobs, ...paths, hostCpu, uid: uidOf(spec), command })
+    const bounds = { ...knobs, hostProcessesMax: processBound(spec, knobs) }
+    const jail = jailCommand({ ...bounds, ...paths, hostCpu, uid: uidOf(spec), command })
     // Our copy of the socket is closed before anybody connects: the guest alone shall accept.
     await using socket = await listenForGuest(files.channelSocket)
     return await spawnGuest({
@@ -153,6 +155,12 @@ async function assertFiles({ kernelPath, initrdPath, imagePath }: LaunchSpec): P
 /** Servers get uids of their own only where we may hand them out. */
 function uidOf({ slot }: Pick<LaunchSpec, 'slot'>): number | undefined {
   return process.getuid?.() === 0 ? uidOfSlot(slot) : undefined
+}
+
+/** Only where no processes but the server's are counted. */
+function processBound(spec: LaunchSpec, { hostProcessesMax }: HostKnobs): number | undefined {
+  const isOwn = uidOf(spec) !== undefined || countsByNamespace()
+  return isOwn ? hostProcessesMax : undefined
 }
 
 async function removeGroup(group: ServerCgroup): Promise<void> {

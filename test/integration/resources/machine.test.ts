@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { machineFacts } from '../../../soda-host/resources/index.ts'
+import { isHostKernelAtLeast } from '../../../soda-host/resources/host-kernel.ts'
 import { limitFacts, ptraceFact, seccompFact } from '../../../soda-host/resources/machine.ts'
 import { findProgram, hostPath } from '../../../soda-host/resources/host-programs.ts'
 import { codeOf } from '../../helpers/errors.ts'
@@ -58,22 +59,37 @@ describe('facts of the machine', () => {
   })
 
   it('say of every limit whether it is kept, with root and without, with cgroups and without', () => {
-    const warned = (controllers: string[], isRoot: boolean) =>
-      limitFacts({ controllers }, isRoot)
+    const warned = (controllers: string[], isRoot: boolean, countsByNamespace = true) =>
+      limitFacts({ controllers, isRoot, countsByNamespace })
         .filter(({ status }) => status === 'warn')
         .map(({ name }) => name)
     const all = ['cpu', 'memory', 'pids']
     expect(warned(all, true)).to.deep.equal([])
     expect(warned(all, false)).to.deep.equal(['limit-uid'])
-    // Processes of a uid are counted, where the uid is the server's own.
-    expect(warned([], true)).to.deep.equal(['limit-cpu', 'limit-memory'])
-    expect(warned([], false)).to.deep.equal(['limit-uid', 'limit-cpu', 'limit-memory', 'limit-processes'])
-    expect(warned(['memory', 'pids'], false)).to.deep.equal(['limit-uid', 'limit-cpu'])
+    // Processes of a uid are counted, where the uid is the server's own or its namespace has a count.
+    expect(warned([], true, false)).to.deep.equal(['limit-cpu', 'limit-memory'])
+    expect(warned([], false)).to.deep.equal(['limit-uid', 'limit-cpu', 'limit-memory'])
+    expect(warned([], false, false)).to.deep.equal([
+      'limit-uid',
+      'limit-cpu',
+      'limit-memory',
+      'limit-processes'
+    ])
+    expect(warned(['memory', 'pids'], false, false)).to.deep.equal(['limit-uid', 'limit-cpu'])
+  })
+
+  it('compare versions of kernels as numbers', () => {
+    const isAtLeast = (version: string) => isHostKernelAtLeast([5, 14], version)
+    expect(
+      ['5.14.0', '5.15.167-generic', '6.1.0-28-amd64', '6.18-rc1', '10.0'].map(isAtLeast)
+    ).to.not.include(false)
+    expect(['5.9.0', '5.13.19', '4.19.0', '', 'strange'].map(isAtLeast)).to.not.include(true)
   })
 
   it('stand in the guide, each limit with a row', async () => {
     const guide = await readFile(join(import.meta.dirname, '../../../docs/guides/without-root.md'), 'utf8')
-    for (const { name } of limitFacts({ controllers: [] }, false)) expect(guide).to.include(`\`${name}\``)
+    for (const { name } of limitFacts({ controllers: [], isRoot: false, countsByNamespace: false }))
+      expect(guide).to.include(`\`${name}\``)
   })
 
   it('look into sbin also for an ordinary user', () => {

@@ -67,9 +67,18 @@ describe('jail command', () => {
     expect(command).to.include.members(['--core=1', '--memlock=0', '--nofile=256', '--msgqueue=0'])
   })
 
-  it('bounds the processes of a uid that is its own, and no other uid', () => {
-    expect(jailCommand(SPEC)).to.include('--nproc=41')
-    expect(jailCommand({ ...SPEC, uid: undefined }).join(' ')).to.not.include('--nproc')
+  it('bounds processes: of a uid that is its own, or in a user namespace that is', () => {
+    expect(jailCommand(SPEC)).to.include('--nproc=41').and.not.include('unshare')
+    const shared = jailCommand({ ...SPEC, uid: undefined })
+    expect(shared).to.include('--nproc=41')
+    // Counted where the limit is set: the namespace comes first.
+    expect(shared.indexOf('unshare')).to.be.within(1, shared.indexOf('--nproc=41'))
+    expect(shared.slice(shared.indexOf('unshare'))).to.include.members(['--user', '--map-current-user'])
+  })
+
+  it('bounds none where those of others would count too', () => {
+    const command = jailCommand({ ...SPEC, uid: undefined, hostProcessesMax: undefined }).join(' ')
+    expect(command).to.not.match(/nproc|unshare --user --map/)
   })
 
   it('filters system calls, by a descriptor that nobody but bubblewrap keeps', () => {
