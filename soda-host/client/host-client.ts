@@ -1,7 +1,7 @@
 import { HostError } from '../../src/errors.ts'
 import { MINUTE_MS, SECOND_MS } from '../../src/constants.ts'
 import * as api from '../daemon/api.ts'
-import type { Capacity, HostEvent, Image, Server, ServerSpec } from '../daemon/api.ts'
+import type { Capacity, HostEvent, Image, LimitsPatch, Server, ServerSpec } from '../daemon/api.ts'
 import { STDIN_BYTES_MAX } from '../daemon/limits.ts'
 import { LostConnection, readJson, Transport, type Request } from './transport.ts'
 
@@ -40,6 +40,8 @@ export interface HostClient extends AsyncDisposable {
   ): Promise<number>
   signal(id: string, signalNumber: number, signal?: AbortSignal): Promise<void>
   resize(id: string, size: { columns: number; rows: number }, signal?: AbortSignal): Promise<void>
+  /** Change what a living server may use, within what it was created with. @throws ERR_SLICE_FULL, ERR_HOST_REQUEST */
+  setLimits(id: string, patch: LimitsPatch, signal?: AbortSignal): Promise<Server>
   wait(id: string, signal?: AbortSignal): Promise<Server>
   stop(id: string, options?: { graceMs?: number; signal?: AbortSignal }): Promise<void>
   files(id: string, signal?: AbortSignal): AsyncIterable<Uint8Array>
@@ -118,6 +120,10 @@ class SocketClient implements HostClient {
 
   async resize(id: string, size: { columns: number; rows: number }, signal?: AbortSignal): Promise<void> {
     await this.#tell({ method: 'POST', path: pathOf(id, 'resize'), json: size, signal })
+  }
+
+  setLimits(id: string, patch: LimitsPatch, signal?: AbortSignal): Promise<Server> {
+    return this.#ask({ method: 'PATCH', path: pathOf(id, 'limits'), json: patch, signal }, api.server)
   }
 
   async destroy(id: string, signal?: AbortSignal): Promise<void> {

@@ -23,10 +23,18 @@ const imageName = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/)
 
 export const limits = z.strictObject({
   cpu: z.number().min(0.05).max(64),
+  /** A hard cap; without it a server may use what others leave idle. */
+  cpuMax: z.number().min(0.01).max(64).exactOptional(),
   memoryBytes: bytes.min(32 * 2 ** 20),
   diskBytes: bytes.min(16 * 2 ** 20),
   processesMax: z.int().min(8).max(65_536),
   outputBytesMax: bytes
+})
+
+/** What of a living server's limits may be changed, within what it was created with. `cpuMax` null: no cap. */
+export const limitsPatch = z.strictObject({
+  cpu: limits.shape.cpu.exactOptional(),
+  cpuMax: limits.shape.cpuMax.unwrap().nullable().exactOptional()
 })
 
 export const terminalSize = z.strictObject({
@@ -77,6 +85,8 @@ export const server = z.strictObject({
   endedAtMs: timeMs.exactOptional(),
   expiresAtMs: timeMs,
   keepUntilMs: timeMs,
+  /** The CPU of the host that it is on now. */
+  hostCpu: z.int().min(0).exactOptional(),
   exit: programExit.exactOptional(),
   reason: reason.exactOptional(),
   output: z.strictObject({ bytes: z.int().min(0), discardedBytes: z.int().min(0) }),
@@ -101,7 +111,7 @@ export const capacity = z.strictObject({
   images: z.array(image)
 })
 
-export const eventKind = z.enum(['created', 'booting', 'running', 'exited', 'failed', 'destroyed'])
+export const eventKind = z.enum(['created', 'booting', 'running', 'resized', 'exited', 'failed', 'destroyed'])
 
 export const hostEvent = z.strictObject({
   sequence: z.int().min(1),
@@ -133,6 +143,8 @@ export const eventsQuery = z.strictObject({ after: whole.default(0), follow: fla
 
 export type ServerSpec = z.infer<typeof serverSpec>
 export type ServerState = z.infer<typeof serverState>
+export type Limits = z.infer<typeof limits>
+export type LimitsPatch = z.infer<typeof limitsPatch>
 export type Server = z.infer<typeof server>
 export type Capacity = z.infer<typeof capacity>
 export type Image = z.infer<typeof image>

@@ -14,6 +14,7 @@ import { storedFiles, storeGuestFiles } from './files-tar.ts'
 import type { DaemonTiming } from './limits.ts'
 import { OutputSpool } from './output-spool.ts'
 import type { ServerBook } from './server-book.ts'
+import { grantedLimits } from './server-record.ts'
 import type { StateDirectory } from './state-directory.ts'
 
 export interface GuestComponents {
@@ -76,8 +77,11 @@ export class Guest implements ServerListener {
     signal.throwIfAborted()
     // Seen by the next choice of a CPU at once; written below.
     this.#book.set({ hostCpu: this.#with.chooseCpu() })
-    this.#running = await this.#with.launcher.launch(this.#launchSpec(), this)
+    const launched = this.#launchSpec()
+    this.#running = await this.#with.launcher.launch(launched, this)
     this.#book.commit({ process: this.#running.record })
+    // Changed meanwhile.
+    if (launched.limits !== grantedLimits(this.#book.record)) await this.applyLimits()
     await abortable(this.#running.ready(signal), signal)
     await this.#stage(
       this.#running,
@@ -103,6 +107,17 @@ export class Guest implements ServerListener {
     if (stdin.ended) await this.#running?.stdinEnd(stdin.takenBytes)
     this.#isStarted = true
     this.#book.changed.ring()
+  }
+
+  /** What is on record, to the guest if there is one. @throws ERR_CGROUP */
+  async applyLimits(): Promise<void> {
+    await this.#running?.setLimits(grantedLimits(this.#book.record))
+  }
+
+  /** Written down first: a daemon that comes in between moves it then. @throws ERR_CGROUP */
+  async moveTo(hostCpu: number): Promise<void> {
+    this.#book.note({ hostCpu })
+    await this.#running?.moveTo(hostCpu)
   }
 
   async removeInput(): Promise<void> {
@@ -217,7 +232,7 @@ export class Guest implements ServerListener {
     const directory = this.#paths.guest
     return {
       id: spec.id,
-      limits: spec.limits,
+      limits: grantedLimits(this.#book.record),
       ...this.#with.bootFiles(imageDigest),
       directory,
       slot,

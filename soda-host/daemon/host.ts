@@ -3,7 +3,7 @@
  */
 import { open } from 'node:fs/promises'
 import { HostError } from '../../src/errors.ts'
-import type { Capacity, HostEvent, Image, Server, ServerSpec, StdinAnswer } from './api.ts'
+import type { Capacity, HostEvent, Image, LimitsPatch, Server, ServerSpec, StdinAnswer } from './api.ts'
 import { abortable } from './bell.ts'
 import { storeTar } from './files-tar.ts'
 import { readRange } from './output-spool.ts'
@@ -74,6 +74,11 @@ export class Host {
     const { keeper } = this.#servers.entry(id)
     keeper.start()
     return describe(keeper.book.record)
+  }
+
+  /** @throws ERR_HOST_REQUEST, ERR_SLICE_FULL, ERR_SERVER_STATE, ERR_SERVER_UNKNOWN */
+  async setLimits(id: string, patch: LimitsPatch): Promise<Server> {
+    return describe(await this.#servers.setLimits(id, patch))
   }
 
   async inspect(id: string): Promise<Server> {

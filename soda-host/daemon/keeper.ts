@@ -19,7 +19,7 @@
  */
 import { HostError } from '../../src/errors.ts'
 import type { ProgramExit, RunningServer } from '../virtual-server/types.ts'
-import type { Reason } from './api.ts'
+import type { Limits, Reason } from './api.ts'
 import { abortable, clockReaches } from './bell.ts'
 import { GuestGone, reasonOf } from './ending.ts'
 import { Escalation } from './escalation.ts'
@@ -74,6 +74,14 @@ export class Keeper {
     if (cut === undefined) return
     this.book.commit({ cut })
     this.#cancel.abort()
+  }
+
+  /** Other limits, from now on. @throws ERR_SERVER_STATE when it has ended, ERR_CGROUP when the kernel refuses them */
+  async setLimits(limits: Limits): Promise<void> {
+    const { state } = this.book.record
+    if (isEnded({ state })) throw new HostError('ERR_SERVER_STATE', `server ${this.book.id} is ${state}`)
+    this.book.commit({ limits }, 'resized')
+    await this.guest.applyLimits()
   }
 
   /** Kill what lives; when this resolves nothing is left but the record and the results. */
@@ -142,9 +150,23 @@ export class Keeper {
       await this.guest.removeInput()
     } else if (!(await this.guest.adopt(leave)) && this.book.record.state === 'running')
       throw new HostError('ERR_CHANNEL_CLOSED', 'the guest was gone when the host came back')
+    else await this.#reapply()
     await this.#runToExit()
     await this.guest.collect(leave)
     await this.guest.powerOff(leave)
+  }
+
+  /** What was decided, and perhaps not done, when the earlier daemon was killed. */
+  async #reapply(): Promise<void> {
+    try {
+      await this.guest.applyLimits()
+      await this.guest.moveTo(this.book.record.hostCpu ?? 0)
+    } catch (error) {
+      this.#with.log.warn(
+        { id: this.book.id, err: error },
+        'could not set the limits of an adopted guest again'
+      )
+    }
   }
 
   async #runToExit(): Promise<void> {

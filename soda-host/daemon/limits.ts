@@ -29,6 +29,8 @@ export interface DaemonTiming {
   powerOffMs: number
   /** Between two looks at what a guest uses. */
   usageMs: number
+  /** Between two looks at how busy the CPUs are. */
+  balanceMs: number
   /** Longest time that a waiting request is held before it is answered with how things stand. */
   longPollMs: number
   /** A request whose body brings nothing for this long is given up. */
@@ -44,6 +46,7 @@ export const DAEMON_TIMING: DaemonTiming = {
   collectMs: 10 * MINUTE_MS,
   powerOffMs: 10 * SECOND_MS,
   usageMs: 5 * SECOND_MS,
+  balanceMs: 5 * SECOND_MS,
   longPollMs: 25 * SECOND_MS,
   bodyIdleMs: MINUTE_MS,
   retryMs: SECOND_MS

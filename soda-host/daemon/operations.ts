@@ -28,7 +28,7 @@ export type StreamType = 'application/x-tar' | 'application/octet-stream' | 'app
 
 export interface Operation {
   name: string
-  method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   /** With `{id}` where the server's id stands. */
   path: string
   summary: string
@@ -206,6 +206,14 @@ export const operations: readonly Operation[] = [
       await host.resize(id, body, signal)
       return NOTHING
     }
+  }),
+  operation('setLimits', {
+    method: 'PATCH',
+    path: '/v1/servers/{id}/limits',
+    summary: 'Change what a living server may use, within what it was created with',
+    body: api.limitsPatch,
+    answer: api.server,
+    run: async ({ host, id, body }) => json(await host.setLimits(id, body))
   }),
   operation('wait', {
     method: 'GET',

@@ -2,11 +2,13 @@
 import { z } from 'zod'
 import {
   digest,
+  limits,
   programExit,
   reason,
   serverSpec,
   serverState,
   usage,
+  type Limits,
   type Server,
   type ServerSpec
 } from './api.ts'
@@ -22,6 +24,8 @@ export const serverRecord = z.strictObject({
   startedAtMs: z.number().exactOptional(),
   endedAtMs: z.number().exactOptional(),
   hostCpu: z.int().exactOptional(),
+  /** What is granted since the limits were changed; before that, those of the spec. */
+  limits: limits.exactOptional(),
   /** The launcher's own words, by which another daemon finds the guest again. */
   process: z
     .strictObject({ pid: z.int(), startTime: z.string(), cgroups: z.array(z.string()) })
@@ -62,6 +66,11 @@ export function isEnded({ state }: Pick<ServerRecord, 'state'>): boolean {
   return state === 'exited' || state === 'failed'
 }
 
+/** What the server may use now. */
+export function grantedLimits({ limits: changed, spec }: ServerRecord): Limits {
+  return changed ?? spec.limits
+}
+
 /** The part of a record that clients see. */
 export function describe(record: ServerRecord): Server {
   const { spec, state, createdAtMs, startedAtMs, endedAtMs, exit, filesBytes } = record
@@ -69,7 +78,7 @@ export function describe(record: ServerRecord): Server {
     id: spec.id,
     owner: spec.owner,
     state,
-    limits: spec.limits,
+    limits: grantedLimits(record),
     image: spec.image,
     program: spec.program,
     createdAtMs,
@@ -77,6 +86,7 @@ export function describe(record: ServerRecord): Server {
     ...(endedAtMs !== undefined && { endedAtMs }),
     expiresAtMs: spec.expiresAtMs,
     keepUntilMs: spec.keepUntilMs,
+    ...(record.hostCpu !== undefined && { hostCpu: record.hostCpu }),
     ...(exit !== undefined && { exit }),
     ...(record.reason !== undefined && { reason: record.reason }),
     output: {

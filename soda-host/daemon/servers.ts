@@ -7,14 +7,15 @@ import { HostError } from '../../src/errors.ts'
 import { admit, promised, type Slice } from '../resources/admission.ts'
 import { chooseCpu } from '../resources/cpu-balancer.ts'
 import type { ServerLauncher } from '../virtual-server/types.ts'
-import type { ServerSpec } from './api.ts'
+import type { LimitsPatch, ServerSpec } from './api.ts'
+import { Balancer } from './balancer.ts'
 import { installedPath, type InstalledArtifacts } from './artifacts.ts'
 import { Bell, clockReaches } from './bell.ts'
 import { Keeper, type KeeperComponents } from './keeper.ts'
 import { SERVERS_KEPT_MAX, type DaemonTiming } from './limits.ts'
 import type { DaemonLog } from './log.ts'
 import { until } from './server-book.ts'
-import { isEnded, newRecord, type ServerRecord } from './server-record.ts'
+import { grantedLimits, isEnded, newRecord, type ServerRecord } from './server-record.ts'
 import type { StateDirectory } from './state-directory.ts'
 import type { StateTable } from './state-table.ts'
 import { StdinFeed } from './stdin-feed.ts'
@@ -69,6 +70,7 @@ export class Servers {
       const entry = this.#enter(record)
       if (record.isDoomed) void this.#destroySurely(entry)
     }
+    void this.#balance()
   }
 
   /** Let go of all servers; their guests run on. */
@@ -80,7 +82,7 @@ export class Servers {
 
   /** What is promised of the slice. */
   get used(): Slice {
-    return promised(this.#living.map(({ spec }) => spec.limits))
+    return promised(this.#living.map(grantedLimits))
   }
 
   /** Those that are not being destroyed, oldest first. */
@@ -104,6 +106,31 @@ export class Servers {
     const turn = this.#creating.then(() => this.#create(spec))
     this.#creating = turn.catch(() => undefined)
     return turn
+  }
+
+  /**
+   * Change what a living server may use, within what it was created with; what it gives up is free at once.
+   * @throws ERR_HOST_REQUEST beyond that, ERR_SLICE_FULL when what it gave up is somebody else's by now,
+   * ERR_SERVER_STATE, ERR_SERVER_UNKNOWN
+   */
+  async setLimits(id: string, { cpu, cpuMax }: LimitsPatch): Promise<ServerRecord> {
+    const { keeper } = this.entry(id)
+    const { record } = keeper.book
+    const { cpuMax: cap, ...rest } = grantedLimits(record)
+    const newCap = cpuMax === undefined ? cap : (cpuMax ?? undefined)
+    const limits = {
+      ...rest,
+      ...(cpu !== undefined && { cpu }),
+      ...(newCap !== undefined && { cpuMax: newCap })
+    }
+    if (limits.cpu > record.spec.limits.cpu)
+      throw new HostError(
+        'ERR_HOST_REQUEST',
+        `server ${id} was created with cpu ${record.spec.limits.cpu}; asked ${limits.cpu}: more is for a new lease`
+      )
+    this.#assertRoom(limits, record)
+    await keeper.setLimits(limits)
+    return keeper.book.record
   }
 
   /** Kill if alive, and remove everything. A no-op for an unknown id. */
@@ -154,9 +181,15 @@ export class Servers {
         'ERR_SLICE_FULL',
         `${SERVERS_KEPT_MAX} servers are on record; destroy ended ones first`
       )
-    const lived = this.#living.map((record) => record.spec.limits)
+    this.#assertRoom(limits)
+    return imageDigest
+  }
+
+  /** `except`: whose limits these are to replace. @throws ERR_SLICE_FULL */
+  #assertRoom(limits: ServerSpec['limits'], except?: ServerRecord): void {
+    const lived = this.#living.filter((record) => record !== except).map(grantedLimits)
     const admission = admit(this.#init.slice, lived, limits)
-    if (admission.isRoom) return imageDigest
+    if (admission.isRoom) return
     const short = admission.short.map(({ limit, asked, free }) => `${limit}: asked ${asked}, free ${free}`)
     throw new HostError('ERR_SLICE_FULL', `the slice has no room: ${short.join('; ')}`)
   }
@@ -191,8 +224,8 @@ export class Servers {
       chooseCpu: () =>
         chooseCpu(
           cpus,
-          this.#living.flatMap(({ hostCpu, spec }) =>
-            hostCpu === undefined ? [] : [{ hostCpu, cpu: spec.limits.cpu }]
+          this.#living.flatMap(({ hostCpu, ...record }) =>
+            hostCpu === undefined ? [] : [{ hostCpu, cpu: grantedLimits(record).cpu }]
           )
         ),
       bootFiles: (digest) => ({
@@ -201,6 +234,19 @@ export class Servers {
         imagePath: installedPath(directory.artifacts, digest)
       })
     }
+  }
+
+  async #balance(): Promise<void> {
+    const { cpus, timing } = this.#init
+    const balancer = new Balancer(cpus)
+    const look = async (): Promise<boolean> => {
+      await clockReaches(Date.now() + timing.balanceMs, this.closing)
+      await balancer.look(this.#all.map(({ keeper }) => keeper)).catch((error: unknown) => {
+        this.#with.log.warn({ err: error }, 'a server could not be moved to another CPU')
+      })
+      return true
+    }
+    while (await look().catch(() => false));
   }
 
   async #destroy(id: string, entry: Entry): Promise<void> {

@@ -71,6 +71,23 @@ export async function processesOf(directory: string): Promise<number[]> {
   return text.split('\n').filter(Boolean).map(Number)
 }
 
+/**
+ * Wait until `isSo`, which the kernel brings about by itself.
+ * @throws ERR_CGROUP with `complaint` when it does not; `undo` has been called then
+ */
+export async function settled(
+  isSo: () => Promise<boolean>,
+  undo: () => Promise<unknown>,
+  complaint: string
+): Promise<void> {
+  for (let waitedMs = 0; waitedMs < PATIENCE_MS; waitedMs += STEP_MS) {
+    if (await isSo()) return
+    await delay(STEP_MS)
+  }
+  await undo()
+  throw new HostError('ERR_CGROUP', complaint)
+}
+
 /** SIGKILL until nobody is left: a process may fork while we look. */
 export async function killUntilEmpty(directory: string): Promise<void> {
   for (let waitedMs = 0; waitedMs < PATIENCE_MS; waitedMs += STEP_MS) {

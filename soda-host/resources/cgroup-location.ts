@@ -9,7 +9,7 @@ export interface CgroupLocation {
   v2: string | undefined
 }
 
-export const V1_CONTROLLERS = ['cpu', 'cpuacct', 'memory', 'pids', 'freezer'] as const
+export const V1_CONTROLLERS = ['cpu', 'cpuacct', 'memory', 'pids', 'freezer', 'cpuset', 'blkio'] as const
 export type V1Controller = (typeof V1_CONTROLLERS)[number]
 
 interface Mount {

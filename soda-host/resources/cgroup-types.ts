@@ -1,4 +1,4 @@
-import type { HostKnobs } from './limits.ts'
+import type { GroupKnobs } from './limits.ts'
 
 /** `version` 0: no groups can be made here. `missing`: what cannot be enforced or counted. */
 export interface CgroupCapability {
@@ -20,7 +20,20 @@ export interface ServerCgroup {
   /** Directories, to be written down for a later `open`. */
   readonly paths: string[]
   usage(): Promise<CgroupUsage>
-  /** SIGKILL to every process in it; resolves when none is left. @throws ERR_CGROUP when one does not die */
+  /** New limits for what runs in it. @throws ERR_CGROUP when the kernel refuses one; the others may be set then */
+  limit(knobs: GroupKnobs): Promise<void>
+  /** All that is in it, and what it forks, onto one CPU. False where the machine has no controller for that. */
+  placeOn(hostCpu: number): Promise<boolean>
+  /**
+   * Stop everything in it; resolves when nothing runs any more. False where the machine cannot do that to a group.
+   * @throws ERR_CGROUP when something does not stop; the group runs on then
+   */
+  freeze(): Promise<boolean>
+  /** Let it go on. A no-op for a group that is not frozen, or gone. False as for `freeze`. */
+  thaw(): Promise<boolean>
+  /** Pids of all processes in it. */
+  processes(): Promise<number[]>
+  /** SIGKILL to every process in it, frozen or not; resolves when none is left. @throws ERR_CGROUP when one does not die */
   killAll(): Promise<void>
   /** Remove the empty group. A no-op when it is gone. */
   remove(): Promise<void>
@@ -30,8 +43,8 @@ export interface Cgroups {
   readonly capability: CgroupCapability
   /** Where the group of `id` is or would be. */
   pathsOf(id: string): string[]
-  /** Create (or reuse) the group of `id` and set its limits. @throws ERR_CGROUP */
-  create(id: string, knobs: HostKnobs): Promise<ServerCgroup>
+  /** Create (or reuse) the group of `id`, set its limits, and keep it on that CPU if one is given. @throws ERR_CGROUP */
+  create(id: string, knobs: GroupKnobs, hostCpu?: number): Promise<ServerCgroup>
   /** A group that was created earlier, perhaps by another process. */
   open(paths: readonly string[]): ServerCgroup
 }

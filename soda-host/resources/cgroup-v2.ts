@@ -15,14 +15,18 @@ import {
   groupDirectory,
   isWritable,
   killUntilEmpty,
+  processesOf,
   readSetting,
   removeGroup,
+  settled,
   writeSetting
 } from './cgroup-files.ts'
 import type { CgroupCapability, Cgroups, CgroupUsage, ServerCgroup } from './cgroup-types.ts'
-import { CPU_PERIOD_MICROSECONDS, type HostKnobs } from './limits.ts'
+import { CPU_PERIOD_MICROSECONDS, type GroupKnobs } from './limits.ts'
 
 const WANTED = ['cpu', 'memory', 'pids']
+/** Good to have, and passed on where that is possible; nothing is reported missing without them. */
+const OPTIONAL = ['cpuset', 'io']
 const LEAF = 'soda-host'
 const MICROSECONDS = 1e6
 
@@ -104,7 +108,9 @@ export class CgroupV2 implements Cgroups {
   static async open(own: string, wanted: readonly string[] = WANTED): Promise<CgroupV2> {
     // A daemon that was started by an earlier one stands in its leaf already.
     const parent = await chooseParent(basename(own) === LEAF ? dirname(own) : own, wanted)
-    return new CgroupV2(parent, capabilityOf(parent, await passedOn(parent, wanted), wanted))
+    for (const controller of OPTIONAL) await passOn(parent, [controller])
+    const controllers = await passedOn(parent, [...wanted, ...OPTIONAL])
+    return new CgroupV2(parent, capabilityOf(parent, controllers, wanted))
   }
 
   /** Capability as far as it can be told without changing anything: what our group or one above it has. */
@@ -122,17 +128,13 @@ export class CgroupV2 implements Cgroups {
     return [groupDirectory(this.#parent, id)]
   }
 
-  async create(id: string, knobs: HostKnobs): Promise<ServerCgroup> {
+  async create(id: string, knobs: GroupKnobs, hostCpu?: number): Promise<ServerCgroup> {
     const path = groupDirectory(this.#parent, id)
     const group = this.open([path])
     try {
       await createGroup(path)
-      for (const [controller, name, value] of settings(knobs)) {
-        if (!this.capability.controllers.includes(controller)) continue
-        // memory.swap.max is absent where the kernel does no swap accounting.
-        if (name === 'memory.swap.max' && (await readSetting(path, name)) === undefined) continue
-        await writeSetting(path, name, value)
-      }
+      await group.limit(knobs)
+      if (hostCpu !== undefined) await group.placeOn(hostCpu)
     } catch (error) {
       await group.remove().catch(() => undefined)
       throw error
@@ -145,19 +147,19 @@ export class CgroupV2 implements Cgroups {
   }
 }
 
-/** Rows of controller, file and value. Pure. */
-function settings(knobs: HostKnobs): [string, string, string | number][] {
-  const rows: [string, string, string | number][] = [
-    ['cpu', 'cpu.weight', knobs.cpuWeight],
-    ['memory', 'memory.max', knobs.memoryMaxBytes],
-    ['memory', 'memory.swap.max', 0],
+/** Rows of file and value; a file is absent where its controller is not passed on. Pure. */
+function settings(knobs: GroupKnobs): [string, string | number][] {
+  return [
+    ['cpu.weight', knobs.cpuWeight],
+    ['cpu.max', `${knobs.cpuQuotaMicroseconds ?? 'max'} ${CPU_PERIOD_MICROSECONDS}`],
+    ['memory.max', knobs.memoryMaxBytes],
+    // Absent also where the kernel does no swap accounting.
+    ['memory.swap.max', 0],
     // A guest that lost one of its processes to the OOM killer is of no use: all of it goes.
-    ['memory', 'memory.oom.group', 1],
-    ['pids', 'pids.max', knobs.hostProcessesMax]
+    ['memory.oom.group', 1],
+    ['pids.max', knobs.hostProcessesMax],
+    ['io.weight', knobs.ioWeight]
   ]
-  if (knobs.cpuQuotaMicroseconds !== undefined)
-    rows.push(['cpu', 'cpu.max', `${knobs.cpuQuotaMicroseconds} ${CPU_PERIOD_MICROSECONDS}`])
-  return rows
 }
 
 class V2Group implements ServerCgroup {
@@ -181,6 +183,34 @@ class V2Group implements ServerCgroup {
     }
   }
 
+  async limit(knobs: GroupKnobs): Promise<void> {
+    for (const [name, value] of settings(knobs)) await this.#write(name, value)
+  }
+
+  async placeOn(hostCpu: number): Promise<boolean> {
+    return this.#write('cpuset.cpus', hostCpu)
+  }
+
+  /** Works without any controller; came with Linux 5.2. */
+  async freeze(): Promise<boolean> {
+    const [path = ''] = this.paths
+    if (!(await this.#write('cgroup.freeze', 1))) return false
+    await settled(
+      async () => !/^frozen 0$/m.test((await readSetting(path, 'cgroup.events')) ?? ''),
+      () => this.thaw(),
+      `processes in ${path} do not freeze`
+    )
+    return true
+  }
+
+  async thaw(): Promise<boolean> {
+    return this.#write('cgroup.freeze', 0)
+  }
+
+  async processes(): Promise<number[]> {
+    return processesOf(this.paths[0] ?? '')
+  }
+
   async killAll(): Promise<void> {
     for (const path of this.paths) {
       // cgroup.kill came with Linux 5.14; it also catches what forks meanwhile.
@@ -192,5 +222,13 @@ class V2Group implements ServerCgroup {
 
   async remove(): Promise<void> {
     for (const path of this.paths) await removeGroup(path)
+  }
+
+  /** False where there is no such file. */
+  async #write(name: string, value: string | number): Promise<boolean> {
+    const [path = ''] = this.paths
+    if (!isWritable(join(path, name))) return false
+    await writeSetting(path, name, value)
+    return true
   }
 }

@@ -21,6 +21,11 @@ export function joinFiles(group: ServerCgroup): string[] {
 const NO_GROUP: ServerCgroup = {
   paths: [],
   usage: async () => ({ cpuSeconds: undefined, memoryPeakBytes: undefined, outOfMemoryKills: 0 }),
+  limit: async () => undefined,
+  placeOn: async () => false,
+  freeze: async () => false,
+  thaw: async () => false,
+  processes: async () => [],
   killAll: async () => undefined,
   remove: async () => undefined
 }

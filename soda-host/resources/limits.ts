@@ -5,7 +5,17 @@ import type { ServerLimits } from '../virtual-server/types.ts'
  * What the host sets for one virtual server. There is no second place where limits are turned into settings:
  * cgroups, jail, kernel arguments and writable layer all read from here.
  */
-export interface HostKnobs {
+export interface HostKnobs extends GroupKnobs {
+  /** `mem=` of the guest kernel. */
+  guestMemoryBytes: number
+  /** Size of the tmpfs that holds the guest's memory. */
+  memoryFileSystemBytes: number
+  /** Size of the sparse file behind the writable layer. */
+  diskBytes: number
+}
+
+/** What is set for the group of a server's processes; all of it may change while they run. */
+export interface GroupKnobs {
   /** cgroup v1 `cpu.shares`; 1024 is one CPU. */
   cpuShares: number
   /** cgroup v2 `cpu.weight`; 100 is one CPU. */
@@ -16,12 +26,8 @@ export interface HostKnobs {
   memoryMaxBytes: number
   /** `pids.max`. Every guest process is one host process. */
   hostProcessesMax: number
-  /** `mem=` of the guest kernel. */
-  guestMemoryBytes: number
-  /** Size of the tmpfs that holds the guest's memory. */
-  memoryFileSystemBytes: number
-  /** Size of the sparse file behind the writable layer. */
-  diskBytes: number
+  /** cgroup v2 `io.weight`, v1 `blkio.bfq.weight`: as much of a busy disk as of a busy CPU. 100 is one CPU. */
+  ioWeight: number
 }
 
 /** Period of the CPU cap: the kernel's default. @see Documentation/scheduler/sched-bwc.rst */
@@ -45,22 +51,26 @@ function clamp(value: number, low: number, high: number): number {
   return Math.min(high, Math.max(low, Math.round(value)))
 }
 
-/** Limits as leased → settings of the host. Pure. `isCpuCapped`: never more than `cpu`, even when idle. */
-export function hostKnobs(limits: ServerLimits, options: { isCpuCapped?: boolean } = {}): HostKnobs {
+/** The kernel takes no smaller quota. */
+const CPU_QUOTA_MICROSECONDS_MIN = 1000
+
+/** Limits as granted → settings of the host. Pure. */
+export function hostKnobs(limits: ServerLimits): HostKnobs {
   const guestMemoryBytes = Math.ceil(limits.memoryBytes / MIB) * MIB
   return {
     cpuShares: clamp(limits.cpu * 1024, 2, 262_144),
     cpuWeight: clamp(limits.cpu * 100, 1, 10_000),
     cpuQuotaMicroseconds:
-      options.isCpuCapped === true
-        ? Math.max(1000, Math.round(limits.cpu * CPU_PERIOD_MICROSECONDS))
-        : undefined,
+      limits.cpuMax === undefined
+        ? undefined
+        : Math.max(CPU_QUOTA_MICROSECONDS_MIN, Math.round(limits.cpuMax * CPU_PERIOD_MICROSECONDS)),
     memoryMaxBytes: Math.ceil(
       guestMemoryBytes * (1 + PAGE_TABLE_FRACTION) +
         OVERHEAD_BYTES +
         limits.processesMax * OVERHEAD_PER_PROCESS_BYTES
     ),
     hostProcessesMax: limits.processesMax + HOST_PROCESSES,
+    ioWeight: clamp(limits.cpu * 100, 1, 1000),
     guestMemoryBytes,
     memoryFileSystemBytes: guestMemoryBytes + MEMORY_FILE_SLACK_BYTES,
     diskBytes: limits.diskBytes

@@ -24,8 +24,14 @@ export async function readJailStatus(files: ServerFiles): Promise<JailStatus> {
   }
 }
 
-/** Kill the jail that the status file tells of, unless its pid belongs to somebody else by now. */
-export async function killJail(files: ServerFiles): Promise<void> {
+/**
+ * Kill the jail that the status file tells of, unless its pid belongs to somebody else by now.
+ * `thaw`: lets go on what may be frozen, and would not die.
+ */
+export async function killJail(
+  files: ServerFiles,
+  thaw: () => Promise<unknown> = async () => undefined
+): Promise<void> {
   const { pid, pidNamespace } = await readJailStatus(files)
   const startTime = pid === undefined ? undefined : startTimeOf(pid)
   if (pid === undefined || pidNamespace === undefined || startTime === undefined) return
@@ -33,5 +39,6 @@ export async function killJail(files: ServerFiles): Promise<void> {
   const namespace = await stat(`/proc/${pid}/ns/pid`).catch(() => undefined)
   if (namespace?.ino !== pidNamespace) return
   killProcess({ pid, startTime })
+  await thaw()
   await processGone({ pid, startTime })
 }

@@ -28,8 +28,6 @@ import type { LaunchSpec, ProcessRecord, RunningServer, ServerLauncher, ServerLi
 export interface UmlLauncherInit {
   /** Where servers get their cgroups. @default what the machine lets us use, see openCgroups */
   cgroups?: Cgroups
-  /** Never give a server more CPU than its share, even when the CPU is idle. @default false */
-  isCpuCapped?: boolean
   /** From launch to the guest's first answer, in milliseconds. @default 20000 */
   bootTimeoutMs?: number
 }
@@ -43,12 +41,10 @@ export function umlLauncher(init: UmlLauncherInit = {}): ServerLauncher {
 }
 
 class UmlLauncher implements ServerLauncher {
-  readonly #init: UmlLauncherInit
   readonly #bootTimeoutMs: number
   #cgroups: Promise<Cgroups> | undefined
 
   constructor(init: UmlLauncherInit) {
-    this.#init = init
     this.#bootTimeoutMs = init.bootTimeoutMs ?? BOOT_TIMEOUT_MS
     if (init.cgroups !== undefined) this.#cgroups = Promise.resolve(init.cgroups)
   }
@@ -59,11 +55,11 @@ class UmlLauncher implements ServerLauncher {
     const files = serverFiles(spec.directory)
     const cgroups = await this.#openCgroups()
     try {
-      const knobs = hostKnobs(spec.limits, { isCpuCapped: this.#init.isCpuCapped ?? false })
+      const knobs = hostKnobs(spec.limits)
       await forget(files)
       await writeFile(files.cgroups, JSON.stringify(cgroups.pathsOf(spec.id)), { mode: 0o600 })
       const [group] = await Promise.all([
-        cgroups.create(spec.id, knobs),
+        cgroups.create(spec.id, knobs, spec.hostCpu),
         createWritableLayer({ path: files.disk, sizeBytes: knobs.diskBytes, uid: uidOf(spec) }),
         writeJailFiles(files)
       ])
@@ -93,10 +89,10 @@ class UmlLauncher implements ServerLauncher {
   async sweep({ id, directory }: Pick<LaunchSpec, 'id' | 'directory' | 'slot'>): Promise<void> {
     const files = serverFiles(directory)
     const cgroups = await this.#openCgroups()
-    await killJail(files)
+    const group = cgroups.open([...new Set([...cgroups.pathsOf(id), ...(await notedCgroups(files))])])
+    await killJail(files, () => group.thaw())
     await consoleWritten(files)
-    const noted = await notedCgroups(files)
-    await removeGroup(cgroups.open([...new Set([...cgroups.pathsOf(id), ...noted])]))
+    await removeGroup(group)
     await forget(files)
   }
 

@@ -12,7 +12,7 @@ function namespaceOf(pid: string): string | undefined {
   }
 }
 
-function usageOf(pid: string): ServerUsage {
+function usageOf(pid: number): ServerUsage {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
     // utime, stime and those of children that were waited for: fields 14 to 17, counted from the state (3).
@@ -31,17 +31,23 @@ function usageOf(pid: string): ServerUsage {
   }
 }
 
+/** Pids, as we see them, of everything in the pid namespace of `pid`. */
+export function namespaceProcesses(pid: number): number[] {
+  const namespace = namespaceOf(String(pid))
+  if (namespace === undefined) return []
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && namespaceOf(name) === namespace)
+    .map(Number)
+}
+
 /**
  * Usage of everything in the pid namespace of `pid`, where no cgroup counts it. CPU time is a lower bound; the peak
  * is that of the largest process, which is the guest kernel with the guest's memory in it.
  */
 export function namespaceUsage(pid: number): ServerUsage {
   const sum: ServerUsage = { cpuSeconds: 0, memoryPeakBytes: 0 }
-  const namespace = namespaceOf(String(pid))
-  if (namespace === undefined) return sum
-  for (const name of readdirSync('/proc')) {
-    if (!/^\d+$/.test(name) || namespaceOf(name) !== namespace) continue
-    const usage = usageOf(name)
+  for (const each of namespaceProcesses(pid)) {
+    const usage = usageOf(each)
     sum.cpuSeconds += usage.cpuSeconds
     sum.memoryPeakBytes = Math.max(sum.memoryPeakBytes, usage.memoryPeakBytes)
   }

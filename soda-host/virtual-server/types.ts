@@ -7,6 +7,8 @@
 export interface ServerLimits {
   /** Share of one CPU, 0.05..64. 1 means one whole CPU guaranteed while others want theirs. */
   cpu: number
+  /** Never more than this many CPUs' time, even while others leave theirs idle. @default no such cap */
+  cpuMax?: number
   /** Guest memory in bytes. */
   memoryBytes: number
   /** Size of the writable layer in bytes. */
@@ -128,6 +130,21 @@ export interface RunningServer {
   kill(): Promise<void>
   /** So far; after the end too, with the last figures. */
   usage(): Promise<ServerUsage>
+  /**
+   * Other limits for what runs: CPU share and cap now; less memory than before counts on the guest to give it back.
+   * @throws ERR_CGROUP when the kernel refuses them
+   */
+  setLimits(limits: ServerLimits): Promise<void>
+  /** Onto another host CPU with everything that is in it. @throws ERR_CGROUP when not all of it could be moved */
+  moveTo(hostCpu: number): Promise<void>
+  /**
+   * Stop the guest where it stands: until `thaw` it uses no CPU, and answers nothing. Its clocks go on, so that after
+   * the thaw the time of day is right and timers that came due fire at once.
+   * @throws ERR_CGROUP when it cannot be stopped; it runs on then
+   */
+  freeze(): Promise<void>
+  /** Let it go on; a no-op when it is not frozen. `kill` needs no thaw. */
+  thaw(): Promise<void>
   /** Let go without touching the guest (daemon shutdown); it runs on and can be adopted. */
   release(): Promise<void>
 }

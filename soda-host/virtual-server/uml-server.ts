@@ -1,17 +1,20 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { HostError } from '../../src/errors.ts'
+import { hostKnobs } from '../resources/limits.ts'
 import type { ServerCgroup } from '../resources/cgroup-types.ts'
 import type { GuestChannel } from './channel-types.ts'
 import { bury } from './guest-end.ts'
-import { killProcess, processGone } from './process-identity.ts'
+import { isAlive, killProcess, processGone } from './process-identity.ts'
 import { namespaceUsage } from './process-usage.ts'
 import type { ServerFiles } from './server-files.ts'
+import { continueTasks, moveTasks, stopTasks } from './server-tasks.ts'
 import type {
   GuestFile,
   ProcessRecord,
   ProgramSpec,
   RunningServer,
   ServerEnd,
+  ServerLimits,
   ServerUsage,
   TerminalSize
 } from './types.ts'
@@ -118,6 +121,26 @@ export class UmlServer implements RunningServer {
     await this.ended
   }
 
+  async setLimits(limits: ServerLimits): Promise<void> {
+    this.#assertHere()
+    await this.#group.limit(hostKnobs(limits))
+  }
+
+  async moveTo(hostCpu: number): Promise<void> {
+    this.#assertHere()
+    if (!(await this.#group.placeOn(hostCpu))) await moveTasks(this.record.pid, hostCpu)
+  }
+
+  async freeze(): Promise<void> {
+    this.#assertHere()
+    if (!(await this.#group.freeze())) await stopTasks(this.record.pid)
+  }
+
+  async thaw(): Promise<void> {
+    this.#assertHere()
+    if (!(await this.#group.thaw())) continueTasks(this.record.pid)
+  }
+
   /** Answers after the end too, with the last figures. */
   async usage(): Promise<ServerUsage> {
     if (!this.#isEnded) this.#count(await this.#group.usage())
@@ -161,7 +184,14 @@ export class UmlServer implements RunningServer {
   }
 
   #kill(reason: string): void {
-    if (!this.#isEnded && killProcess(this.record)) this.#killReason ??= reason
+    if (this.#isEnded || !killProcess(this.record)) return
+    this.#killReason ??= reason
+    // Where a frozen process does not die, it does as soon as it may run.
+    this.#group.thaw().catch(() => undefined)
+  }
+
+  #assertHere(): void {
+    if (this.#isEnded || !isAlive(this.record)) throw new HostError('ERR_CHANNEL_CLOSED', 'the guest is gone')
   }
 
   /** Figures never go back: without a cgroup the last look at the processes counts. */

@@ -20,7 +20,8 @@ export function collect(value: string, previous: string[] | undefined): string[]
   return [...(previous ?? []), value]
 }
 
-function positive(text: string): number {
+/** A number above 0. @throws InvalidArgumentError */
+export function positive(text: string): number {
   const value = Number(text)
   if (!Number.isFinite(value) || value <= 0) throw new InvalidArgumentError('expected a number above 0')
   return value
@@ -34,6 +35,11 @@ export function stateOption(command: Command): Command {
 
 export function jsonOption(command: Command): Command {
   return command.option('--json', 'one JSON value a line')
+}
+
+/** Whatever talks to the SODA host. */
+export function hostOptions(command: Command): Command {
+  return jsonOption(stateOption(command)).option('--socket-path <path>', 'where the SODA host listens')
 }
 
 /** Whatever joins the network. */

@@ -196,6 +196,24 @@ class FakeServer implements RunningServer {
     return this.#usage
   }
 
+  async setLimits(): Promise<void> {
+    this.#assertHere()
+  }
+
+  async moveTo(): Promise<void> {
+    this.#assertHere()
+  }
+
+  async freeze(): Promise<void> {
+    this.#assertHere()
+    for (const pid of familyOf(this.record.pid)) process.kill(pid, 'SIGSTOP')
+  }
+
+  async thaw(): Promise<void> {
+    this.#assertHere()
+    for (const pid of familyOf(this.record.pid)) process.kill(pid, 'SIGCONT')
+  }
+
   async release(): Promise<void> {
     this.#stopping.abort()
     this.#socket?.destroy()
@@ -283,6 +301,12 @@ class FakeServer implements RunningServer {
   #assertHere(): void {
     if (this.#isGone || !isAlive(this.record)) throw new HostError('ERR_CHANNEL_CLOSED', 'the guest is gone')
   }
+}
+
+/** A process and all that descend from it. */
+function familyOf(pid: number): number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+  return [pid, ...children.split(' ').filter(Boolean).map(Number).flatMap(familyOf)]
 }
 
 function usageOf(pid: number): ServerUsage {

@@ -1,6 +1,6 @@
 import { chmod, mkdtemp } from 'node:fs/promises'
 import { join } from 'node:path'
-import { umlLauncher } from '../../soda-host/virtual-server/index.ts'
+import { umlLauncher, type UmlLauncherInit } from '../../soda-host/virtual-server/index.ts'
 import type { LaunchSpec, ProgramSpec, RunningServer } from '../../soda-host/virtual-server/types.ts'
 import { guestArtifacts } from './guest-artifacts.ts'
 import { launchSpec, RecordingListener } from './launched.ts'
@@ -19,11 +19,11 @@ export interface Guests extends AsyncDisposable {
   start(program?: ProgramSpec, changes?: Partial<LaunchSpec>): Promise<Guest>
 }
 
-export async function realGuests(image = 'tiny'): Promise<Guests> {
+export async function realGuests(image = 'tiny', init: UmlLauncherInit = {}): Promise<Guests> {
   const resources = new AsyncDisposableStack()
   const top = resources.use(await temporaryDirectory())
   const artifacts = await guestArtifacts(top.path, image)
-  const launcher = umlLauncher()
+  const launcher = umlLauncher(init)
 
   const guests: Guests = {
     async spec(changes = {}) {

@@ -3,20 +3,17 @@ import { Command } from 'commander'
 import { hostClient } from '../../../soda-host/client/index.ts'
 import { startDaemon } from '../../../soda-host/daemon/index.ts'
 import { readConfig } from '../../config/index.ts'
-import { jsonOption, sliceOption, sliceWords, stateOption } from '../options.ts'
+import { hostOptions, sliceOption, sliceWords } from '../options.ts'
 import { printFacts, printJson, printTable } from '../output.ts'
 import { isRoot, peerAccount } from '../privileges.ts'
 import { humanLog, untilToldToEnd } from '../service.ts'
+import { resizeCommand } from './host-servers.ts'
 
 interface Flags {
   json?: boolean
   slice?: Record<string, string>
   artifacts?: string
   user?: string
-}
-
-function hostOptions(command: Command): Command {
-  return jsonOption(stateOption(command)).option('--socket-path <path>', 'where the SODA host listens')
 }
 
 export function hostCommand(): Command {
@@ -34,6 +31,7 @@ export function hostCommand(): Command {
     .addCommand(sliceOption(hostOptions(start)).action(startHost))
     .addCommand(hostOptions(info).action(hostInfo))
     .addCommand(hostOptions(servers).action(hostServers))
+    .addCommand(resizeCommand())
 }
 
 async function startHost(flags: Flags): Promise<void> {

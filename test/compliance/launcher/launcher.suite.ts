@@ -3,6 +3,8 @@ import { chmod, mkdtemp, readdir } from 'node:fs/promises'
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { allowedCpus } from '../../../soda-host/resources/cpu-balancer.ts'
 import { codeOf } from '../../helpers/errors.ts'
 import {
   inputDirectory,
@@ -174,6 +176,58 @@ export function launcherSuite(underTest: LauncherUnderTest): void {
     await server.ended
     expect(listener.text('stdout')).to.equal('once\n')
     expect(listener.exits).to.equal(1)
+  })
+
+  it('freezes where it stands, and the same program goes on after a thaw', async () => {
+    const { server, listener } = await start(
+      shell('i=0; (while :; do :; done) & while :; do i=$((i+1)); echo $i; sleep 0.01; done')
+    )
+    await listener.until(({ outputBytes }) => outputBytes > 20)
+    await server.freeze()
+    // What it had sent before is still on its way.
+    await delay(100)
+    const { outputBytes } = listener
+    const { cpuSeconds } = await server.usage()
+    await delay(200)
+    expect(listener.outputBytes).to.equal(outputBytes)
+    expect((await server.usage()).cpuSeconds).to.equal(cpuSeconds)
+    await server.thaw()
+    await listener.until((seen) => seen.outputBytes > outputBytes + 20)
+    const lines = listener.text('stdout').trim().split('\n')
+    expect(lines.slice(0, -1)).to.deep.equal(lines.slice(0, -1).map((_, index) => String(index + 1)))
+    // Any number of times, and a thaw of what runs does no harm.
+    await server.freeze()
+    await server.freeze()
+    await server.thaw()
+    await server.thaw()
+    await listener.until((seen) => seen.text('stdout').trim().split('\n').length > lines.length)
+  })
+
+  it('is killed, adopted and swept while it is frozen', async () => {
+    const { server } = await start(shell('while :; do :; done'))
+    await server.freeze()
+    await server.release()
+    const adopted = await underTest.launcher().adopt(spec, server.record, new RecordingListener())
+    await adopted?.kill()
+    expect((await adopted?.ended)?.kind).to.equal('killed')
+    const { server: second } = await start(shell('while :; do :; done'))
+    await second.freeze()
+    await second.release()
+    await launcher.sweep(spec)
+    expect(await launcher.adopt(spec, second.record, new RecordingListener())).to.equal(undefined)
+  })
+
+  it('goes on with other limits and on another CPU', async () => {
+    const { server, listener } = await start(shell('echo up; cat'))
+    await listener.until(({ outputBytes }) => outputBytes >= 3)
+    await server.setLimits({ ...spec.limits, cpu: 0.25, cpuMax: 0.5 })
+    await server.setLimits(spec.limits)
+    for (const cpu of allowedCpus()) await server.moveTo(cpu)
+    await server.stdinEnd(0)
+    expect(await listener.exited).to.deep.equal({ kind: 'status', status: 0 })
+    await server.kill()
+    expect(await codeOf(() => server.freeze())).to.equal('ERR_CHANNEL_CLOSED')
+    expect(await codeOf(() => server.setLimits(spec.limits))).to.equal('ERR_CHANNEL_CLOSED')
   })
 
   it('powers off as asked', async () => {

@@ -45,6 +45,10 @@ export function scriptedLauncher(script: ScriptedGuest): ScriptedLauncher {
         powerOff: async () => leave('halted'),
         kill: async () => leave('killed'),
         usage: async () => ({ cpuSeconds: 1, memoryPeakBytes: 2 }),
+        setLimits: async () => undefined,
+        moveTo: async () => undefined,
+        freeze: async () => undefined,
+        thaw: async () => undefined,
         release: async () => undefined,
         ...script,
         run: async () => script.run(listener)

@@ -2,6 +2,8 @@ import { expect } from 'chai'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
+import { allowedCpus } from '../../../soda-host/resources/cpu-balancer.ts'
 import { findCgroups, joinFiles, noCgroups, openCgroups } from '../../../soda-host/resources/cgroups.ts'
 import type { Cgroups, ServerCgroup } from '../../../soda-host/resources/cgroup-types.ts'
 import { hostKnobs } from '../../../soda-host/resources/limits.ts'
@@ -9,10 +11,8 @@ import { codeOf } from '../../helpers/errors.ts'
 import { requires } from '../../helpers/capabilities.ts'
 
 const MIB = 1024 * 1024
-const KNOBS = hostKnobs(
-  { cpu: 0.5, memoryBytes: 32 * MIB, diskBytes: 1, processesMax: 10, outputBytesMax: 1 },
-  { isCpuCapped: true }
-)
+const LIMITS = { cpu: 0.5, memoryBytes: 32 * MIB, diskBytes: 1, processesMax: 10, outputBytesMax: 1 }
+const KNOBS = hostKnobs({ ...LIMITS, cpuMax: 0.5 })
 
 /** A process inside the group, as the launch script puts one there. */
 async function joined(group: ServerCgroup, script: string): Promise<ChildProcess> {
@@ -54,6 +54,51 @@ function behavesAsGroups(open: () => Promise<Cgroups>): void {
     await found.killAll()
     await exit
     for (const file of joinFiles(group)) expect(readFileSync(file, 'utf8')).to.equal('')
+  })
+
+  it('stops all that is in it where it stands, and lets it go on', async function () {
+    const child = await joined(group, 'i=0; while :; do i=$((i+1)); echo $i; done')
+    const output = child.stdout ?? expect.fail('no output')
+    if (!(await group.freeze())) this.skip()
+    // Twice is as good as once.
+    expect(await group.freeze()).to.equal(true)
+    output.resume()
+    const before = await group.usage()
+    await delay(50)
+    expect((await group.usage()).cpuSeconds).to.equal(before.cpuSeconds)
+    await group.thaw()
+    await once(output, 'data')
+    await group.thaw()
+  })
+
+  it('kills what is frozen', async function () {
+    const child = await joined(group, 'exec sleep 1000')
+    const exit = once(child, 'exit')
+    if (!(await group.freeze())) this.skip()
+    await group.killAll()
+    await exit
+  })
+
+  it('changes the limits of what runs, in both directions', async () => {
+    for (const cpuMax of [undefined, 0.2])
+      for (const megabytes of [64, 16, 128])
+        await group.limit(
+          hostKnobs({ ...LIMITS, memoryBytes: megabytes * MIB, ...(cpuMax !== undefined && { cpuMax }) })
+        )
+    for (const path of group.paths.filter((each) => existsSync(`${each}/cpu.shares`))) {
+      expect(readFileSync(`${path}/cpu.shares`, 'utf8')).to.equal('512\n')
+      expect(readFileSync(`${path}/cpu.cfs_quota_us`, 'utf8')).to.equal('20000\n')
+    }
+  })
+
+  it('moves what runs to another CPU, and what it forks from then on', async function () {
+    const child = await joined(group, 'while :; do sleep 0.01; done')
+    const [first = 0, second = first] = allowedCpus()
+    for (const cpu of [first, second, first]) {
+      if (!(await group.placeOn(cpu))) this.skip()
+      const status = readFileSync(`/proc/${child.pid ?? 0}/status`, 'utf8')
+      expect(status).to.match(new RegExp(`^Cpus_allowed_list:\\s*${cpu}$`, 'm'))
+    }
   })
 
   it('counts CPU time and survives being removed twice', async () => {

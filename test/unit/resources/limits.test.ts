@@ -12,11 +12,11 @@ describe('limits of a server as settings of the host', () => {
   it('stays inside the ranges that the kernel takes', () => {
     expect(hostKnobs({ ...limits, cpu: 0.0001 })).to.include({ cpuShares: 2, cpuWeight: 1 })
     expect(hostKnobs({ ...limits, cpu: 10_000 })).to.include({ cpuShares: 262_144, cpuWeight: 10_000 })
-    expect(hostKnobs({ ...limits, cpu: 0.001 }, { isCpuCapped: true }).cpuQuotaMicroseconds).to.equal(1000)
+    expect(hostKnobs({ ...limits, cpuMax: 0.001 }).cpuQuotaMicroseconds).to.equal(1000)
   })
 
   it('caps only when asked to', () => {
-    expect(hostKnobs({ ...limits, cpu: 0.5 }, { isCpuCapped: true }).cpuQuotaMicroseconds).to.equal(50_000)
+    expect(hostKnobs({ ...limits, cpuMax: 0.5 }).cpuQuotaMicroseconds).to.equal(50_000)
   })
 
   it('gives the guest all of the memory it was promised, and the host its overhead on top', () => {
