@@ -131,7 +131,9 @@ export const ALLOWED: readonly CallGroup[] = [
         'epoll_create',
         'epoll_create1',
         'signalfd4',
-        'pause'
+        'pause',
+        // How the host's kernel goes on with a wait that a freeze interrupted.
+        'restart_syscall'
       ] as const),
       ...(['timer_create', 'timer_settime', 'timer_gettime', 'timer_delete'] as const),
       // By way of the vDSO where the host has a clock for it.

@@ -63,6 +63,7 @@ export const SYSCALL = {
   epoll_create: 213,
   getdents64: 217,
   set_tid_address: 218,
+  restart_syscall: 219,
   timer_create: 222,
   timer_settime: 223,
   timer_gettime: 224,
