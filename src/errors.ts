@@ -83,6 +83,10 @@ export type FactoryErrorCode =
   | 'ERR_CACHE_LOCKED'
   | 'ERR_ARTIFACTS'
 
+/** Detection rules and the table that they are compiled into. */
+export type RulesetErrorCode =
+  'ERR_RULESET_FILE' | 'ERR_RULESET_VARIABLE' | 'ERR_RULESET_SELECTION' | 'ERR_RULESET_LIMIT'
+
 export type SetupErrorCode = 'ERR_PACKAGES_MISSING' | 'ERR_PACKAGES_INSTALL' | 'ERR_MACHINE'
 
 export type IShareErrorCode =
@@ -96,6 +100,7 @@ export type IShareErrorCode =
   | RunErrorCode
   | HostErrorCode
   | FactoryErrorCode
+  | RulesetErrorCode
   | SetupErrorCode
 
 /** What every error of this project is: a stable `code`, a message for people, the original as `cause`. */
@@ -166,6 +171,10 @@ export class HostError extends IShareError<HostErrorCode> {
 
 export class FactoryError extends IShareError<FactoryErrorCode> {
   override readonly name = 'FactoryError'
+}
+
+export class RulesetError extends IShareError<RulesetErrorCode> {
+  override readonly name = 'RulesetError'
 }
 
 export class SetupError extends IShareError<SetupErrorCode> {

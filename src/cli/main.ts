@@ -9,6 +9,7 @@ import { offerCommand } from './commands/offer.ts'
 import { peerCommand } from './commands/peer.ts'
 import { provideCommand } from './commands/provide.ts'
 import { attachCommand, logsCommand, psCommand, receiptCommand, stopCommand } from './commands/runs.ts'
+import { rulesCommand } from './commands/rules.ts'
 import { runCommand } from './commands/run.ts'
 import {
   EXIT_BROKEN_PIPE,
@@ -43,7 +44,7 @@ for (const make of [runCommand, psCommand, logsCommand, attachCommand, stopComma
   program.addCommand(make())
 for (const make of [discoverCommand, offerCommand, provideCommand, hostCommand, peerCommand, factoryCommand])
   program.addCommand(make())
-for (const make of [idCommand, doctorCommand]) program.addCommand(make())
+for (const make of [rulesCommand, idCommand, doctorCommand]) program.addCommand(make())
 
 /** Commands that are added do not inherit this. */
 function failByThrowing(command: Command): void {
