@@ -5,12 +5,12 @@
  * `http_uri` and sticky buffers such as `http.uri` give the same tree. Numbers are as the rule means them:
  * exclusive ranges have become inclusive, `startswith` has become a depth.
  */
-import type { BufferName } from './buffers.ts'
+import type { AppProtocol, BufferName } from './buffers.ts'
+
+export type { AppProtocol }
 
 export type Action = 'alert' | 'log' | 'pass' | 'drop' | 'reject'
 export type IpProtocol = 'tcp' | 'udp' | 'icmp' | 'icmp6' | 'other'
-export type AppProtocol =
-  'http' | 'dns' | 'tls' | 'smtp' | 'ftp' | 'ftp-data' | 'smb' | 'ssh' | 'dcerpc' | 'sip'
 
 /** As written, variables unresolved. */
 export type AddressSpec =

@@ -4,7 +4,9 @@
  * `sticky` names turn what follows to the buffer; `modifier` names (Snort 2) move the content before them;
  * `regexFlag` is the letter after a pcre that does the same.
  */
-import type { AppProtocol } from './ast.ts'
+
+export type AppProtocol =
+  'http' | 'dns' | 'tls' | 'smtp' | 'ftp' | 'ftp-data' | 'smb' | 'ssh' | 'dcerpc' | 'sip'
 
 export type Side = 'request' | 'response' | 'both'
 

@@ -90,15 +90,20 @@ export function splitRule(text: string): RuleText {
 function joinLists(words: readonly Piece[]): Piece[] {
   const joined: Piece[] = []
   let depth = 0
+  let list: Piece | undefined
   for (const word of words) {
     const last = joined.at(-1)
     if (depth > 0 && last !== undefined) {
       // Blanks are kept so that offsets stay true.
       const gap = ' '.repeat(word.offset - last.offset - last.text.length)
       joined[joined.length - 1] = { text: last.text + gap + word.text, offset: last.offset }
-    } else joined.push(word)
+    } else {
+      joined.push(word)
+      list = word
+    }
     for (const letter of word.text) depth += letter === '[' ? 1 : letter === ']' ? -1 : 0
   }
+  if (depth > 0 && list !== undefined) refuse('header', "a '[' without its ']'", list)
   return joined
 }
 

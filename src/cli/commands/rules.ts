@@ -1,15 +1,12 @@
+import { readFile, writeFile } from 'node:fs/promises'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import {
-  coverage,
+  compileRuleset,
   readRuleFile,
-  readRules,
-  readSelection,
-  readVariables,
+  type CompiledRuleset,
   type Coverage,
-  type RuleSet,
-  type Selection,
+  type Refusal,
   type Service,
-  type Variables,
   type VariableTexts
 } from '../../../soda-host/kernort/rules/index.ts'
 import { collect, jsonOption } from '../options.ts'
@@ -20,6 +17,8 @@ interface SetFlags {
   disable?: string[]
   enable?: string[]
   service?: Service[]
+  classification?: string
+  thresholds?: string
   json?: boolean
 }
 
@@ -30,9 +29,14 @@ export function rulesCommand(): Command {
   const check = new Command('check')
     .description('say which rules are understood, and why others are not')
     .argument('<file...>', 'rule files, Snort 2 or Suricata syntax')
+  const compile = new Command('compile')
+    .description('make the table that a guest kernel carries')
+    .argument('<file...>', 'rule files, Snort 2 or Suricata syntax')
+    .requiredOption('--out <table>', 'where to write it')
   return new Command('rules')
     .description('detection rules for Kernort')
     .addCommand(jsonOption(setOptions(check)).action(checkRules))
+    .addCommand(jsonOption(setOptions(compile)).action(compileRules))
 }
 
 /** What makes a set out of files. */
@@ -50,6 +54,8 @@ function setOptions(command: Command): Command {
         collectService
       )
     )
+    .option('--classification <file>', 'a classification.config')
+    .option('--thresholds <file>', 'a threshold.config: suppressions and rates')
 }
 
 function collectService(text: string, previous: Service[] | undefined): Service[] {
@@ -60,7 +66,7 @@ function collectService(text: string, previous: Service[] | undefined): Service[
 }
 
 /** A name that ends in PORTS stands for ports, any other for addresses. */
-function variablesOf(flags: SetFlags): Variables {
+function variablesOf(flags: SetFlags): VariableTexts {
   const texts: { [K in keyof VariableTexts]: Record<string, string> } = { addresses: {}, ports: {} }
   for (const assignment of flags.variable ?? []) {
     const [, name, value] = /^\$?(\w+)=(.*)$/s.exec(assignment) ?? []
@@ -68,53 +74,67 @@ function variablesOf(flags: SetFlags): Variables {
       throw new InvalidArgumentError(`--variable ${assignment}: expected NAME=VALUE`)
     texts[name.endsWith('PORTS') ? 'ports' : 'addresses'][name] = value
   }
-  return readVariables(texts)
+  return texts
 }
 
-async function readSet(files: readonly string[], flags: SetFlags): Promise<RuleSet> {
-  const variables = variablesOf(flags)
-  const selection: Selection = readSelection(
-    { disable: flags.disable ?? [], enable: flags.enable ?? [], services: flags.service ?? [] },
-    variables
-  )
+async function compileFiles(files: readonly string[], flags: SetFlags): Promise<CompiledRuleset> {
   const sources = []
   for (const file of files) sources.push(await readRuleFile(file))
-  return readRules(sources, selection)
+  const textOf = async (file: string | undefined): Promise<string> =>
+    file === undefined ? '' : readFile(file, 'latin1')
+  return compileRuleset(sources, {
+    variables: variablesOf(flags),
+    selection: { disable: flags.disable ?? [], enable: flags.enable ?? [], services: flags.service ?? [] },
+    classification: await textOf(flags.classification),
+    thresholds: await textOf(flags.thresholds)
+  })
 }
 
 async function checkRules(files: string[], flags: SetFlags): Promise<void> {
-  const report = coverage(await readSet(files, flags))
-  if (flags.json === true) printJson(report)
-  else printCoverage(report)
-}
-
-function printCoverage(report: Coverage): void {
-  for (const refusal of report.refusals.slice(0, REFUSALS_SHOWN)) {
-    const { file, line, column, reason, message, sid } = refusal
-    console.log(
-      harmless(`${file}:${line}:${column}: ${reason}: ${message}${sid === undefined ? '' : ` [${sid}]`}`)
-    )
+  const { coverage, table } = await compileFiles(files, flags)
+  if (flags.json === true) {
+    printJson({ ...coverage, tableBytes: table.bytes.length, digest: table.digest })
+    return
   }
-  if (report.refusals.length > REFUSALS_SHOWN)
-    note(`… and ${report.refusals.length - REFUSALS_SHOWN} more; --json has them`)
+  printRefusals(coverage.refusals)
   printTable(
     ['KEYWORD', 'RULES', 'COMPILED'],
-    report.keywords.map(({ keyword, rules, compiled }) => [
+    coverage.keywords.map(({ keyword, rules, compiled }) => [
       harmless(keyword),
       String(rules),
       String(compiled)
     ])
   )
-  const share = report.read === 0 ? 100 : (100 * report.compiled) / report.read
-  printFacts(
-    {
-      rules: report.read,
-      compiled: `${report.compiled} (${share.toFixed(2)} %)`,
-      ...(report.left === 0 ? {} : { 'left out': report.left }),
-      ...Object.fromEntries(
-        Object.entries(report.refused).map(([reason, count]) => [`refused, ${reason}`, count])
-      )
-    },
-    false
-  )
+  printFacts(factsOf(coverage), false)
+}
+
+async function compileRules(files: string[], flags: SetFlags & { out: string }): Promise<void> {
+  const { coverage, table } = await compileFiles(files, flags)
+  await writeFile(flags.out, table.bytes)
+  const facts = { digest: table.digest, bytes: table.bytes.length }
+  if (flags.json === true) printJson({ ...facts, ...coverage, keywords: undefined })
+  else {
+    printRefusals(coverage.refusals)
+    printFacts({ ...factsOf(coverage), ...facts }, false)
+  }
+}
+
+function printRefusals(refusals: readonly Refusal[]): void {
+  for (const { file, line, column, reason, message, sid } of refusals.slice(0, REFUSALS_SHOWN)) {
+    const who = sid === undefined ? '' : ` [${sid}]`
+    console.log(harmless(`${file}:${line}:${column}: ${reason}: ${message}${who}`))
+  }
+  const more = refusals.length - REFUSALS_SHOWN
+  if (more > 0) note(`… and ${more} more; --json has them`)
+}
+
+function factsOf(coverage: Coverage): Record<string, unknown> {
+  const { read, compiled, left, refused } = coverage
+  const share = read === 0 ? 100 : (100 * compiled) / read
+  return {
+    rules: read,
+    compiled: `${compiled} (${share.toFixed(2)} %)`,
+    ...(left === 0 ? {} : { 'left out': left }),
+    ...Object.fromEntries(Object.entries(refused).map(([reason, count]) => [`refused, ${reason}`, count]))
+  }
 }

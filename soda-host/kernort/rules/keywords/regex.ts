@@ -1,6 +1,7 @@
 /** `pcre:"/…/flags"`. */
 import type { RuleDraft } from '../draft.ts'
 import { bufferOfRegexFlag, type BufferName } from '../buffers.ts'
+import { compileRegex } from '../regex/compile.ts'
 import { parseRegex } from '../regex/parse.ts'
 import { refuse, type Piece } from '../refusal.ts'
 import { readNegation } from '../values.ts'
@@ -26,11 +27,14 @@ function unquote(piece: Piece): Piece {
   return { text: piece.text.slice(1, close), offset: piece.offset + 1 }
 }
 
+/** Where Suricata would keep what groups caught: without effect on matching. */
+const CAPTURES = /(?<=\/[A-Za-z]{0,16})\s*,\s*(?:flow|pkt|alert):[^/]*$/
+
 function splitExpression(piece: Piece): { source: Piece; flags: Piece } {
   const delimiter = piece.text.startsWith('m') ? piece.text.charAt(1) : '/'
   const start = delimiter === '/' && piece.text.startsWith('/') ? 1 : 2
   if (start === 2 && !piece.text.startsWith('m')) refuse('syntax', "an expression begins with '/'", piece)
-  const comma = /\/[A-Za-z]*(\s*,.*)$/.exec(piece.text)?.[1] ?? ''
+  const comma = CAPTURES.exec(piece.text)?.[0] ?? ''
   const text = piece.text.slice(0, piece.text.length - comma.length)
   const close = text.lastIndexOf(delimiter)
   if (close < start) refuse('syntax', `an expression ends in '${delimiter}'`, piece)
@@ -68,7 +72,8 @@ function applyRegex(draft: RuleDraft, value: Piece): void {
       `the expression names another buffer than the sticky '${draft.stickyBuffer}'`,
       value
     )
-  parseRegex(source, flags)
+  // Compiled once more for the table; here only to refuse, with the place, what cannot be.
+  compileRegex(parseRegex(source, flags), () => 0, source)
   draft.add({ kind: 'regex', source: source.text, flags, negated, relative }, relative, buffer)
 }
 

@@ -32,7 +32,7 @@ export function readPairs(value: Piece, wanted: readonly string[]): (word: strin
   return (word) => pairs.get(word) ?? refuse('value', `'${word}' is missing`, value)
 }
 
-function readRate(get: (word: string) => Piece): { track: Track; count: number; seconds: number } {
+export function readRate(get: (word: string) => Piece): { track: Track; count: number; seconds: number } {
   return {
     track: readChoice(get('track'), TRACKS),
     count: readInteger(get('count'), 1, UINT32_MAX),

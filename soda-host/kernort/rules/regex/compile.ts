@@ -177,35 +177,42 @@ class Compiler {
   private emitNode(node: RegexNode): void {
     switch (node.kind) {
       case 'set':
-        return this.emitSet(node.set)
+        this.emitSet(node.set)
+        break
       case 'sequence':
         for (const item of node.items) this.emitNode(item)
-        return
+        break
       case 'choice':
-        return this.emitChoice(node.items)
+        this.emitChoice(node.items)
+        break
       case 'repeat':
-        return node.mode === 'possessive'
-          ? this.emitBody('ATOMIC', () => this.emitRepeat({ ...node, mode: 'greedy' }))
-          : this.emitRepeat(node)
+        if (node.mode !== 'possessive') this.emitRepeat(node)
+        else this.emitBody('ATOMIC', () => this.emitRepeat({ ...node, mode: 'greedy' }))
+        break
       case 'group':
-        return this.emitGroup(node.index, node.item)
+        this.emitGroup(node.index, node.item)
+        break
       case 'assert':
         this.emit(node.what.toUpperCase() as RegexCode)
-        return
+        break
       case 'backref':
         this.emit(node.nocase ? 'BACKREF_NOCASE' : 'BACKREF', this.referred.get(node.index) ?? 0)
-        return
+        break
       case 'look':
-        return this.emitLook(node)
+        this.emitLook(node)
+        break
       case 'atomic':
-        return this.emitBody('ATOMIC', () => this.emitNode(node.item))
+        this.emitBody('ATOMIC', () => this.emitNode(node.item))
     }
   }
 
   /** Written out repetitions bring the same set many times. */
   private emitSet(set: ByteSet): void {
     const known = this.setWords.get(set)
-    if (known !== undefined) return this.word(known)
+    if (known !== undefined) {
+      this.word(known)
+      return
+    }
     this.emitNewSet(set)
     this.setWords.set(set, this.words.at(-1) ?? 0)
   }
@@ -234,14 +241,20 @@ class Compiler {
 
   private emitGroup(index: number, item: RegexNode): void {
     const slot = this.referred.get(index)
-    if (slot === undefined) return this.emitNode(item)
+    if (slot === undefined) {
+      this.emitNode(item)
+      return
+    }
     this.emit('SAVE', slot * 2)
     this.emitNode(item)
     this.emit('SAVE', slot * 2 + 1)
   }
 
   private emitRepeat(node: Repeat): void {
-    if (node.item.kind === 'set' && !this.isLinear) return this.emitCountedSet(node, node.item.set)
+    if (node.item.kind === 'set' && !this.isLinear) {
+      this.emitCountedSet(node, node.item.set)
+      return
+    }
     for (let count = 0; count < node.min; count++) this.emitNode(node.item)
     if (node.max === Infinity) this.emitLoop(node)
     else this.emitOptional(node, node.max - node.min)
@@ -302,11 +315,17 @@ class Compiler {
 
   private emitLook({ isAhead, negated, item }: Look): void {
     const body = (): void => this.emitNode(item)
-    if (isAhead) return this.emitBody(negated ? 'NOT_AHEAD' : 'AHEAD', body)
-    if (item.kind === 'choice') return this.emitBehindChoice(item.items, negated)
+    if (isAhead) {
+      this.emitBody(negated ? 'NOT_AHEAD' : 'AHEAD', body)
+      return
+    }
+    if (item.kind === 'choice') {
+      this.emitBehindChoice(item.items, negated)
+      return
+    }
     const { min, max } = widths(item)
     if (min !== max) refuse('regex', 'what is looked for behind has no fixed length', this.place)
-    return this.emitBody(negated ? 'NOT_BEHIND' : 'BEHIND', body, min)
+    this.emitBody(negated ? 'NOT_BEHIND' : 'BEHIND', body, min)
   }
 
   /** Each alternative may have its own length. */

@@ -117,10 +117,17 @@ export class RegexMachine {
         return this.body(thread, code, argument)
       case 'MATCH':
       case undefined:
-        return undefined
-      default:
+        break
+      case 'TEXT_START':
+      case 'TEXT_END':
+      case 'TEXT_END_NEWLINE':
+      case 'LINE_START':
+      case 'LINE_END':
+      case 'WORD_BOUNDARY':
+      case 'NOT_WORD_BOUNDARY':
         return go(this.holds(code, at))
     }
+    return undefined
   }
 
   private set(index: number): ByteSet {
