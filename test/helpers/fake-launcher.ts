@@ -1,14 +1,15 @@
 import { spawn } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { chmod, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { createReadStream } from 'node:fs'
 import { createConnection, type Socket } from 'node:net'
-import { dirname, join, normalize, relative } from 'node:path'
+import { dirname, join, normalize, relative, sep } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { HostError } from '../../src/errors.ts'
 import {
   isAlive,
+  isRunning,
   killProcess,
   processGone,
   startTimeOf,
@@ -68,16 +69,39 @@ async function sweep({ directory }: Pick<LaunchSpec, 'directory'>): Promise<void
     killProcess(record)
     await processGone(record)
   }
+  // A guest's programs die with it; one may fork while we look.
+  for (let left = programsOf(directory); left.length > 0; left = programsOf(directory))
+    for (const record of left) {
+      killProcess(record)
+      await processGone(record)
+    }
   for (const name of ['fake.sock', 'halted', 'guest'])
     await rm(join(directory, name), { recursive: true, force: true })
 }
 
 function guestsOf(directory: string): ProcessIdentity[] {
+  return processesThat((pid) => isGuestOf(directory, pid))
+}
+
+function programsOf(directory: string): ProcessIdentity[] {
+  const within = join(directory, 'guest') + sep
+  return processesThat((pid) => isRunning(pid) && workingDirectoryOf(pid).startsWith(within))
+}
+
+function processesThat(isOne: (pid: number) => boolean): ProcessIdentity[] {
   return readdirSync('/proc').flatMap((name) => {
     const pid = Number(name)
     const startTime = Number.isInteger(pid) ? startTimeOf(pid) : undefined
-    return startTime !== undefined && isGuestOf(directory, pid) ? [{ pid, startTime }] : []
+    return startTime !== undefined && isOne(pid) ? [{ pid, startTime }] : []
   })
+}
+
+function workingDirectoryOf(pid: number): string {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`)
+  } catch {
+    return ''
+  }
 }
 
 function isGuestOf(directory: string, pid: number): boolean {

@@ -14,7 +14,8 @@ function leftovers(): string[] {
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     const parent = parentOf(pid)
     if (parent === process.pid) found.push(`child process ${pid}: ${commandOf(pid)}`)
-    else if (commandOf(pid).includes(RUN_PREFIX)) found.push(`process ${pid}: ${commandOf(pid)}`)
+    else if (commandOf(pid).includes(RUN_PREFIX) || placeOf(pid).includes(RUN_PREFIX))
+      found.push(`process ${pid}: ${commandOf(pid)}`)
   }
   return found
 }
@@ -25,6 +26,15 @@ function parentOf(pid: string): number | undefined {
     return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
   } catch {
     return undefined
+  }
+}
+
+/** Where a process stands: a program that lost its parents names nobody in its command. */
+function placeOf(pid: string): string {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`)
+  } catch {
+    return ''
   }
 }
 
