@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The platform, as user space has it: harness, replay, fuzzers and tests.
+ *
+ * The only header that Kernort's portable code may take from outside. Its twin in env/kernel has the same include
+ * guard and gives the same names.
+ */
+#ifndef KERNORT_ENV_H
+#define KERNORT_ENV_H
+
+#include <assert.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+typedef int32_t s32;
+typedef int64_t s64;
+
+/* 64-bit division, which the kernel does not leave to the compiler on every machine. */
+static inline u64 div64_u64(u64 dividend, u64 divisor)
+{
+	return dividend / divisor;
+}
+
+#endif
