@@ -13,6 +13,8 @@ export interface HostLimits {
   diskBytes: number
   processesMax: number
   outputBytesMax: number
+  /** Bits per second that it may send; absent: as fast as it can. */
+  outboundBitsPerSecond?: number
 }
 
 export interface HostImage {

@@ -69,6 +69,7 @@ export type HostErrorCode =
   | 'ERR_CHANNEL_CLOSED'
   | 'ERR_CGROUP'
   | 'ERR_JAIL'
+  | 'ERR_SWITCH'
   | 'ERR_FILES_FORMAT'
   | 'ERR_FILES_LIMIT'
   | 'ERR_IMAGE_UNKNOWN'

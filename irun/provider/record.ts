@@ -41,11 +41,11 @@ function hash(text: string): string {
 
 /** The same spec for the same run, however often it is asked for. */
 export function serverSpecOf(run: ProviderRun): HostServerSpec {
-  const { cpu, memoryBytes, diskBytes, processesMax, outputBytesMax } = run.limits
+  const { cpu, memoryBytes, diskBytes, processesMax, outputBytesMax, outboundBitsPerSecond } = run.limits
   return {
     id: run.serverId,
     owner: run.peer,
-    limits: { cpu, memoryBytes, diskBytes, processesMax, outputBytesMax },
+    limits: { cpu, memoryBytes, diskBytes, processesMax, outputBytesMax, outboundBitsPerSecond },
     image: run.image.digest,
     program: run.program,
     expiresAtMs: run.expiresAtMs,

@@ -1,7 +1,17 @@
 import { HostError } from '../../src/errors.ts'
 import { MINUTE_MS, SECOND_MS } from '../../src/constants.ts'
 import * as api from '../daemon/api.ts'
-import type { Capacity, HostEvent, Image, LimitsPatch, Server, ServerSpec } from '../daemon/api.ts'
+import type {
+  Capacity,
+  Denial,
+  HostEvent,
+  Image,
+  LimitsPatch,
+  Link,
+  PortState,
+  Server,
+  ServerSpec
+} from '../daemon/api.ts'
 import { STDIN_BYTES_MAX } from '../daemon/limits.ts'
 import { LostConnection, readJson, Transport, type Request } from './transport.ts'
 
@@ -48,6 +58,14 @@ export interface HostClient extends AsyncDisposable {
   destroy(id: string, signal?: AbortSignal): Promise<void>
   /** Events numbered above `after`; with `follow` without end. */
   events(options?: { after?: number; follow?: boolean; signal?: AbortSignal }): AsyncIterable<HostEvent>
+  /** Ports of the switch, with what went through them. @throws ERR_SWITCH where the host has none */
+  ports(signal?: AbortSignal): Promise<PortState[]>
+  links(signal?: AbortSignal): Promise<Link[]>
+  /** In force when it resolves and both servers run. @throws ERR_SERVER_UNKNOWN, ERR_SWITCH */
+  putLink(link: Link, signal?: AbortSignal): Promise<Link>
+  /** What runs over it is cut when it resolves. */
+  removeLink(link: Omit<Link, 'untilMs'>, signal?: AbortSignal): Promise<void>
+  denials(signal?: AbortSignal): Promise<Denial[]>
   close(): Promise<void>
 }
 
@@ -128,6 +146,27 @@ class SocketClient implements HostClient {
 
   async destroy(id: string, signal?: AbortSignal): Promise<void> {
     await this.#tell({ method: 'DELETE', path: pathOf(id), timeoutMs: LONG_POLL_MS, signal })
+  }
+
+  ports(signal?: AbortSignal): Promise<PortState[]> {
+    return this.#ask({ method: 'GET', path: '/v1/switch/ports', signal }, api.portList)
+  }
+
+  links(signal?: AbortSignal): Promise<Link[]> {
+    return this.#ask({ method: 'GET', path: '/v1/switch/links', signal }, api.linkList)
+  }
+
+  putLink(link: Link, signal?: AbortSignal): Promise<Link> {
+    return this.#ask({ method: 'PUT', path: '/v1/switch/links', json: link, signal }, api.link)
+  }
+
+  async removeLink({ from, to, protocol, port }: Omit<Link, 'untilMs'>, signal?: AbortSignal): Promise<void> {
+    const query = { from, to, protocol, port }
+    await this.#tell({ method: 'DELETE', path: '/v1/switch/links', query, signal })
+  }
+
+  denials(signal?: AbortSignal): Promise<Denial[]> {
+    return this.#ask({ method: 'GET', path: '/v1/switch/denials', signal }, api.denialList)
   }
 
   async wait(id: string, signal?: AbortSignal): Promise<Server> {

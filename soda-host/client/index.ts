@@ -3,4 +3,5 @@
  *
  * @packageDocumentation
  */
+export type { Link } from '../daemon/api.ts'
 export { hostClient, type HostClient, type HostClientInit } from './host-client.ts'

@@ -7,6 +7,7 @@
  */
 import { z } from 'zod'
 import { ARGUMENTS_MAX, ENVIRONMENT_MAX } from '../../src/constants.ts'
+import { LINK_PROTOCOLS } from '../switch/types.ts'
 
 const bytes = z
   .int()
@@ -28,7 +29,9 @@ export const limits = z.strictObject({
   memoryBytes: bytes.min(32 * 2 ** 20),
   diskBytes: bytes.min(16 * 2 ** 20),
   processesMax: z.int().min(8).max(65_536),
-  outputBytesMax: bytes
+  outputBytesMax: bytes,
+  /** Bits per second that the server may send; absent: as fast as it can. */
+  outboundBitsPerSecond: z.number().min(0).max(1e12).exactOptional()
 })
 
 /** What of a living server's limits may be changed, within what it was created with. `cpuMax` null: no cap. */
@@ -120,6 +123,45 @@ export const hostEvent = z.strictObject({
   kind: eventKind
 })
 
+const linkProtocol = z.enum(LINK_PROTOCOLS)
+
+/** `from` may open connections to `to` on one port. The four together name it. */
+export const link = z
+  .strictObject({
+    from: serverId,
+    to: serverId,
+    protocol: linkProtocol,
+    port: z.int().min(1).max(65_535),
+    untilMs: timeMs.exactOptional()
+  })
+  .refine(({ from, to }) => from !== to, 'a server needs no link to itself')
+export const linkList = z.array(link)
+
+const count = z.int().min(0)
+export const port = z.strictObject({
+  id: serverId,
+  slot: count,
+  ipv4: z.ipv4(),
+  mac: z.string(),
+  outboundBitsPerSecond: z.number().min(0),
+  sentBytes: count,
+  sentPackets: count,
+  receivedBytes: count,
+  receivedPackets: count
+})
+export const portList = z.array(port)
+
+/** Server ids, or addresses that no server has. Without a protocol: all that was refused between the two. */
+export const denial = z.strictObject({
+  from: z.string(),
+  to: z.string(),
+  protocol: z.string().exactOptional(),
+  port: z.int().min(1).max(65_535).exactOptional(),
+  packets: count,
+  bytes: count
+})
+export const denialList = z.array(denial)
+
 export const errorBody = z.strictObject({ code: z.string(), message: z.string(), requestId: z.string() })
 
 export const signalRequest = z.strictObject({ signal: z.int().min(1).max(64) })
@@ -139,6 +181,12 @@ const flag = z.enum(['true', 'false']).transform((text) => text === 'true')
 export const filesQuery = z.strictObject({ offset: whole.default(0) })
 export const outputQuery = z.strictObject({ offset: whole.default(0), follow: flag.default(false) })
 export const stdinQuery = z.strictObject({ offset: whole, end: flag.default(false) })
+export const linkQuery = z.strictObject({
+  from: serverId,
+  to: serverId,
+  protocol: linkProtocol,
+  port: whole.pipe(z.number().min(1).max(65_535))
+})
 export const eventsQuery = z.strictObject({ after: whole.default(0), follow: flag.default(false) })
 
 export type ServerSpec = z.infer<typeof serverSpec>
@@ -151,4 +199,7 @@ export type Image = z.infer<typeof image>
 export type EventKind = z.infer<typeof eventKind>
 export type HostEvent = z.infer<typeof hostEvent>
 export type StdinAnswer = z.infer<typeof stdinAnswer>
+export type Link = z.infer<typeof link>
+export type PortState = z.infer<typeof port>
+export type Denial = z.infer<typeof denial>
 export type Reason = z.infer<typeof reason>

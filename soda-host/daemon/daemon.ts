@@ -4,10 +4,12 @@ import pino from 'pino'
 import { readArtifacts } from '../factory/index.ts'
 import { allowedCpus } from '../resources/cpu-balancer.ts'
 import { umlLauncher } from '../virtual-server/index.ts'
+import { Switch } from '../switch/index.ts'
 import type { ServerLauncher } from '../virtual-server/types.ts'
 import { installArtifacts } from './artifacts.ts'
 import { timingOf, type DaemonConfig } from './config.ts'
 import { Host } from './host.ts'
+import { Links } from './links.ts'
 import { httpServer } from './http-server.ts'
 import type { DaemonLog } from './log.ts'
 import { isEnded } from './server-record.ts'
@@ -18,6 +20,8 @@ import { StateTable } from './state-table.ts'
 export interface DaemonComponents {
   /** @default the one that starts User-Mode Linux guests */
   launcher?: ServerLauncher
+  /** @default one of its own where the machine allows it and no launcher is given */
+  network?: Switch
   /** @default JSON lines on standard error */
   log?: DaemonLog
 }
@@ -46,13 +50,18 @@ export async function startDaemon(config: DaemonConfig, components: DaemonCompon
     inUse: table.all().flatMap((record) => (isEnded(record) ? [] : [record.imageDigest])),
     onProgress: (message) => log.info({}, message)
   })
+  const network = components.network ?? (await openNetwork(config, components, table, log))
+  if (network !== undefined) undo.defer(() => network.close())
+  const links = new Links({ table, network, log })
+  undo.defer(() => links.close())
   const host = new Host(
     { slice: config.slice, cpus: config.cpus ?? allowedCpus(), timing: timingOf(config) },
     {
       table,
       directory,
-      launcher: components.launcher ?? umlLauncher(),
+      launcher: components.launcher ?? umlLauncher(network === undefined ? {} : { network }),
       artifacts,
+      links,
       log
     }
   )
@@ -73,4 +82,30 @@ export async function startDaemon(config: DaemonConfig, components: DaemonCompon
   const ending = undo.move()
   const stop = (): Promise<void> => ending.disposeAsync()
   return { socketPath: config.socketPath, stop, [Symbol.asyncDispose]: stop }
+}
+
+/** The switch, as the records say; undefined where the machine has none: servers are safe then, but alone. */
+async function openNetwork(
+  { stateDir }: DaemonConfig,
+  { launcher }: DaemonComponents,
+  table: StateTable,
+  log: DaemonLog
+): Promise<Switch | undefined> {
+  if (launcher !== undefined) return undefined
+  if (process.getuid?.() !== 0) {
+    log.warn({}, 'not root: servers get no network')
+    return undefined
+  }
+  const alive = table.all().filter((record) => record.state !== 'created' && !isEnded(record))
+  const ports = alive.map(({ spec, slot }) => ({
+    id: spec.id,
+    slot,
+    outboundBitsPerSecond: spec.limits.outboundBitsPerSecond
+  }))
+  try {
+    return await Switch.open({ stateDir, ports, links: table.links() })
+  } catch (error) {
+    log.warn({ err: error }, 'this machine has no switch: servers get no network')
+    return undefined
+  }
 }

@@ -3,9 +3,10 @@
  */
 import { open } from 'node:fs/promises'
 import { HostError } from '../../src/errors.ts'
-import type { Capacity, HostEvent, Image, LimitsPatch, Server, ServerSpec, StdinAnswer } from './api.ts'
+import type { Capacity, HostEvent, Image, LimitsPatch, Link, Server, ServerSpec, StdinAnswer } from './api.ts'
 import { abortable } from './bell.ts'
 import { storeTar } from './files-tar.ts'
+import type { Links } from './links.ts'
 import { readRange } from './output-spool.ts'
 import { until } from './server-book.ts'
 import { describe, isEnded } from './server-record.ts'
@@ -33,6 +34,19 @@ export class Host {
   /** Let go of all servers; their guests run on. */
   async close(): Promise<void> {
     await this.#servers.close()
+  }
+
+  get links(): Links {
+    return this.#with.links
+  }
+
+  /** @throws ERR_SERVER_UNKNOWN, ERR_SWITCH, ERR_SLICE_FULL */
+  async putLink(link: Link): Promise<Link> {
+    for (const id of [link.from, link.to]) this.#servers.entry(id)
+    if (link.untilMs !== undefined && link.untilMs <= Date.now())
+      throw new HostError('ERR_HOST_REQUEST', 'untilMs is in the past')
+    await this.links.put(link)
+    return link
   }
 
   capacity(): Capacity {

@@ -12,6 +12,9 @@ const named = {
   Capacity: api.capacity,
   Image: api.image,
   HostEvent: api.hostEvent,
+  Link: api.link,
+  Port: api.port,
+  Denial: api.denial,
   Error: api.errorBody
 } satisfies Record<string, z.ZodType>
 

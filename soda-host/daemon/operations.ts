@@ -215,6 +215,47 @@ export const operations: readonly Operation[] = [
     answer: api.server,
     run: async ({ host, id, body }) => json(await host.setLimits(id, body))
   }),
+  operation('ports', {
+    method: 'GET',
+    path: '/v1/switch/ports',
+    summary: 'Ports of the switch: address, rate, and what went through since the guest was started',
+    answer: api.portList,
+    run: async ({ host }) => json(await host.links.ports())
+  }),
+  operation('links', {
+    method: 'GET',
+    path: '/v1/switch/links',
+    summary: 'Who may open connections to whom',
+    answer: api.linkList,
+    run: ({ host }) => json(host.links.list())
+  }),
+  operation('putLink', {
+    method: 'PUT',
+    path: '/v1/switch/links',
+    summary: 'Let one server open connections to another on a port; the same again changes only when it ends',
+    body: api.link,
+    answer: api.link,
+    run: async ({ host, body }) => json(await host.putLink(body))
+  }),
+  operation('removeLink', {
+    method: 'DELETE',
+    path: '/v1/switch/links',
+    summary:
+      'Take a link away; what runs over it is cut when this is answered. A no-op for one that is not there',
+    query: api.linkQuery,
+    answer: undefined,
+    run: async ({ host, query }) => {
+      await host.links.remove(query)
+      return NOTHING
+    }
+  }),
+  operation('denials', {
+    method: 'GET',
+    path: '/v1/switch/denials',
+    summary: 'What the switch has refused lately: per pair of servers, and per flow',
+    answer: api.denialList,
+    run: async ({ host }) => json(await host.links.denials())
+  }),
   operation('wait', {
     method: 'GET',
     path: '/v1/servers/{id}/wait',

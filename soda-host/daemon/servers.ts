@@ -12,6 +12,7 @@ import { Balancer } from './balancer.ts'
 import { installedPath, type InstalledArtifacts } from './artifacts.ts'
 import { Bell, clockReaches } from './bell.ts'
 import { Keeper, type KeeperComponents } from './keeper.ts'
+import type { Links } from './links.ts'
 import { SERVERS_KEPT_MAX, type DaemonTiming } from './limits.ts'
 import type { DaemonLog } from './log.ts'
 import { until } from './server-book.ts'
@@ -25,6 +26,7 @@ export interface ServersComponents {
   directory: StateDirectory
   launcher: ServerLauncher
   artifacts: InstalledArtifacts
+  links: Links
   log: DaemonLog
 }
 
@@ -252,6 +254,7 @@ export class Servers {
   async #destroy(id: string, entry: Entry): Promise<void> {
     try {
       await entry.keeper.doom()
+      await this.#with.links.forget(id)
       await this.#with.directory.removeServer(id)
       this.#with.table.remove(id)
     } catch (error) {

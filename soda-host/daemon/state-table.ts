@@ -10,7 +10,7 @@ import { closeSync, openSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { MIB } from '../../src/constants.ts'
 import { HostError } from '../../src/errors.ts'
-import { hostEvent, type EventKind, type HostEvent } from './api.ts'
+import { hostEvent, link, type EventKind, type HostEvent, type Link } from './api.ts'
 import { DiskReserve, isDiskFull } from './disk-full.ts'
 import { EVENTS_KEPT } from './limits.ts'
 import { serverRecord, type ServerRecord } from './server-record.ts'
@@ -20,7 +20,11 @@ const MIGRATIONS = [
   `CREATE TABLE servers (id TEXT PRIMARY KEY, spec TEXT NOT NULL, record TEXT NOT NULL) STRICT, WITHOUT ROWID;
    CREATE TABLE events (
      sequence INTEGER PRIMARY KEY AUTOINCREMENT, atMs INTEGER NOT NULL, id TEXT NOT NULL, kind TEXT NOT NULL
-   ) STRICT;`
+   ) STRICT;`,
+  `CREATE TABLE links (
+     fromId TEXT NOT NULL, toId TEXT NOT NULL, protocol TEXT NOT NULL, port INTEGER NOT NULL, untilMs INTEGER,
+     PRIMARY KEY (fromId, toId, protocol, port)
+   ) STRICT, WITHOUT ROWID;`
 ]
 
 const SQLITE_BUSY = 5
@@ -108,6 +112,31 @@ export class StateTable implements Disposable {
       .prepare('SELECT sequence, atMs, id, kind FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?')
       .all(after, limit)
       .map((row) => hostEvent.parse({ ...row }))
+  }
+
+  links(): Link[] {
+    return this.#database
+      .prepare('SELECT fromId AS "from", toId AS "to", protocol, port, untilMs FROM links')
+      .all()
+      .map(({ untilMs, ...rest }) => link.parse({ ...rest, ...(untilMs !== null && { untilMs }) }))
+  }
+
+  putLink({ from, to, protocol, port, untilMs }: Link): void {
+    this.#transaction(() => {
+      this.#database
+        .prepare(
+          'INSERT OR REPLACE INTO links (fromId, toId, protocol, port, untilMs) VALUES (?, ?, ?, ?, ?)'
+        )
+        .run(from, to, protocol, port, untilMs ?? null)
+    })
+  }
+
+  removeLink({ from, to, protocol, port }: Link): void {
+    this.#transaction(() => {
+      this.#database
+        .prepare('DELETE FROM links WHERE fromId = ? AND toId = ? AND protocol = ? AND port = ?')
+        .run(from, to, protocol, port)
+    })
   }
 
   [Symbol.dispose](): void {

@@ -12,6 +12,8 @@ export interface HostKnobs extends GroupKnobs {
   memoryFileSystemBytes: number
   /** Size of the sparse file behind the writable layer. */
   diskBytes: number
+  /** Rate and ceiling of the server's class on the switch; undefined: unlimited. */
+  outboundBitsPerSecond: number | undefined
 }
 
 /** What is set for the group of a server's processes; all of it may change while they run. */
@@ -73,6 +75,7 @@ export function hostKnobs(limits: ServerLimits): HostKnobs {
     ioWeight: clamp(limits.cpu * 100, 1, 1000),
     guestMemoryBytes,
     memoryFileSystemBytes: guestMemoryBytes + MEMORY_FILE_SLACK_BYTES,
-    diskBytes: limits.diskBytes
+    diskBytes: limits.diskBytes,
+    outboundBitsPerSecond: limits.outboundBitsPerSecond
   }
 }

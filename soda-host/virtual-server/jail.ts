@@ -20,6 +20,8 @@ import { JAIL_PATHS } from './uml-arguments.ts'
 /** Descriptors that the chain inherits beyond the standard three. */
 export const STATUS_FD = 3
 export const CHANNEL_FD = 4
+/** Opened by the chain itself: see port-socket.ts of the switch. */
+export const NETWORK_FD = 5
 
 /** The system-call filter: opened by the first sh, read and closed by bubblewrap. One digit: sh knows no others. */
 const FILTER_FD = 9
@@ -65,7 +67,7 @@ export interface JailSpec {
 }
 
 /** Waits for the rest, holding nothing of it but the console. */
-const KEEPER = `"$@" & exec ${STATUS_FD}>&- ${CHANNEL_FD}>&- ${FILTER_FD}>&-; wait $!`
+const KEEPER = `"$@" & exec ${STATUS_FD}>&- ${CHANNEL_FD}>&- ${NETWORK_FD}>&- ${FILTER_FD}>&-; wait $!`
 
 function privilegeDrop(uid: number | undefined): string[] {
   const none = ['--no-new-privs', '--inh-caps=-all']

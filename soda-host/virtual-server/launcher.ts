@@ -1,8 +1,8 @@
 /**
  * Starts guests, finds them again, removes what is left of them.
  *
- * A launch makes, in this order: cgroups (their names written down first), writable layer and socket, the chain of
- * processes, the channel. Whatever step fails, everything before it is undone. After a crash of the daemon in the
+ * A launch makes, in this order: cgroups and the port on the switch (their names written down first), writable layer
+ * and socket, the chain of processes, the channel. Whatever step fails, everything before it is undone. After a crash of the daemon in the
  * middle, {@link ServerLauncher.sweep} finds all of it from the server's directory alone.
  */
 import { readFile, rm, stat, writeFile } from 'node:fs/promises'
@@ -11,11 +11,12 @@ import { joinFiles, openCgroups } from '../resources/cgroups.ts'
 import type { Cgroups, ServerCgroup } from '../resources/cgroup-types.ts'
 import { countsByNamespace } from '../resources/host-kernel.ts'
 import { hostKnobs, type HostKnobs } from '../resources/limits.ts'
+import type { GuestNetwork, PortAttachment } from '../switch/types.ts'
 import { connectGuestChannel } from './channel.ts'
 import { listenForGuest } from './channel-socket.ts'
 import { consoleWritten } from './console-log.ts'
 import { spawnGuest } from './guest-process.ts'
-import { CHANNEL_FD, jailCommand, launchCommand, uidOfSlot } from './jail.ts'
+import { CHANNEL_FD, jailCommand, launchCommand, NETWORK_FD, uidOfSlot } from './jail.ts'
 import { writeJailFiles } from './jail-files.ts'
 import { killJail } from './jail-status.ts'
 import { isAlive, type ProcessIdentity } from './process-identity.ts'
@@ -28,6 +29,8 @@ import type { LaunchSpec, ProcessRecord, RunningServer, ServerLauncher, ServerLi
 export interface UmlLauncherInit {
   /** Where servers get their cgroups. @default what the machine lets us use, see openCgroups */
   cgroups?: Cgroups
+  /** The switch that guests get a port on. @default none: guests have no network */
+  network?: GuestNetwork
   /** From launch to the guest's first answer, in milliseconds. @default 20000 */
   bootTimeoutMs?: number
 }
@@ -58,12 +61,13 @@ class UmlLauncher implements ServerLauncher {
       const knobs = hostKnobs(spec.limits)
       await forget(files)
       await writeFile(files.cgroups, JSON.stringify(cgroups.pathsOf(spec.id)), { mode: 0o600 })
-      const [group] = await Promise.all([
+      const [group, port] = await settled([
         cgroups.create(spec.id, knobs, spec.hostCpu),
+        this.#plug(spec, files, knobs),
         createWritableLayer({ path: files.disk, sizeBytes: knobs.diskBytes, uid: uidOf(spec) }),
         writeJailFiles(files)
       ])
-      const identity = await this.#start(spec, files, group, knobs)
+      const identity = await this.#start(spec, files, { group, knobs, port })
       return this.#serve(files, { ...identity, cgroups: group.paths }, group, listener)
     } catch (error) {
       await this.sweep(spec).catch((leftover: unknown) => {
@@ -93,7 +97,25 @@ class UmlLauncher implements ServerLauncher {
     await killJail(files, () => group.thaw())
     await consoleWritten(files)
     await removeGroup(group)
+    await this.#unplug(files)
     await forget(files)
+  }
+
+  /** The slot is written down first, so that a crash leaves no port that nobody knows of. */
+  async #plug(
+    { id, slot }: LaunchSpec,
+    files: ServerFiles,
+    knobs: HostKnobs
+  ): Promise<PortAttachment | undefined> {
+    const { network } = this.#init
+    if (network === undefined) return undefined
+    await writeFile(files.port, String(slot), { mode: 0o600 })
+    return await network.addPort({ id, slot, outboundBitsPerSecond: knobs.outboundBitsPerSecond })
+  }
+
+  async #unplug(files: ServerFiles): Promise<void> {
+    const noted = await readFile(files.port, 'utf8').catch(() => '')
+    if (/^\d+$/.test(noted)) await this.#init.network?.removePort(Number(noted))
   }
 
   #openCgroups(): Promise<Cgroups> {
@@ -113,23 +135,42 @@ class UmlLauncher implements ServerLauncher {
   async #start(
     spec: LaunchSpec,
     files: ServerFiles,
-    group: ServerCgroup,
-    knobs: HostKnobs
+    { group, knobs, port }: Prepared
   ): Promise<ProcessIdentity> {
     const { kernelPath, initrdPath, imagePath, hostCpu } = spec
-    const command = umlArguments({ ...knobs, processesMax: spec.limits.processesMax, channelFd: CHANNEL_FD })
+    const command = umlArguments({
+      ...knobs,
+      processesMax: spec.limits.processesMax,
+      channelFd: CHANNEL_FD,
+      ...(port && { network: { ...port, fd: NETWORK_FD } })
+    })
     const paths = { kernelPath, initrdPath, imagePath, diskPath: files.disk, cpuinfoPath: files.cpuinfo }
     const bounds = { ...knobs, hostProcessesMax: processBound(spec, knobs) }
     const jail = jailCommand({ ...bounds, ...paths, hostCpu, uid: uidOf(spec), command })
+    const cable = port?.openSocket(NETWORK_FD) ?? []
     // Our copy of the socket is closed before anybody connects: the guest alone shall accept.
     await using socket = await listenForGuest(files.channelSocket)
     return await spawnGuest({
-      command: launchCommand({ ...files, joinFiles: joinFiles(group), jail }),
+      command: launchCommand({ ...files, joinFiles: joinFiles(group), jail: [...cable, ...jail] }),
       files,
       channelFd: socket.fd,
       signal: AbortSignal.timeout(this.#bootTimeoutMs)
     })
   }
+}
+
+interface Prepared {
+  group: ServerCgroup
+  knobs: HostKnobs
+  port: PortAttachment | undefined
+}
+
+/** As Promise.all, but nothing is still being made when one has failed: what there is can be removed then. */
+async function settled<T extends readonly unknown[]>(
+  work: readonly [...{ [K in keyof T]: Promise<T[K]> }]
+): Promise<T> {
+  await Promise.allSettled(work)
+  return (await Promise.all(work)) as unknown as T
 }
 
 /** @throws TypeError when the caller broke the contract of {@link LaunchSpec} */

@@ -20,6 +20,8 @@ export interface ServerFiles {
   cpuinfo: string
   /** Paths of the server's cgroups, written before they are made, so that no crash can leave them unknown. */
   cgroups: string
+  /** Its slot on the switch, written before the port is made. */
+  port: string
 }
 
 export function serverFiles(directory: string): ServerFiles {
@@ -32,6 +34,7 @@ export function serverFiles(directory: string): ServerFiles {
     status: join(directory, 'jail.status'),
     filter: join(directory, 'syscalls.bpf'),
     cpuinfo: join(directory, 'cpuinfo'),
-    cgroups: join(directory, 'cgroups.json')
+    cgroups: join(directory, 'cgroups.json'),
+    port: join(directory, 'port')
   }
 }

@@ -17,6 +17,8 @@ export interface ServerLimits {
   processesMax: number
   /** Bytes of standard output and error that are kept; what comes after is counted and thrown away. */
   outputBytesMax: number
+  /** Bits per second that it may send; absent: as fast as it can. */
+  outboundBitsPerSecond?: number
 }
 
 export interface TerminalSize {

@@ -17,6 +17,16 @@ export interface UmlSpec {
   processesMax: number
   /** Inherited listening socket of the control channel. */
   channelFd: number
+  /** The cable to the switch; without it the guest has a loopback only. */
+  network?: GuestInterface
+}
+
+export interface GuestInterface {
+  /** Inherited raw socket. */
+  fd: number
+  mac: string
+  ipv4: string
+  prefixLength: number
 }
 
 /**
@@ -38,6 +48,12 @@ export function umlArguments(spec: UmlSpec): string[] {
     'con0=null,fd:1',
     'quiet',
     `soda_channel.fd=${spec.channelFd}`,
-    `ishare.processes=${spec.processesMax}`
+    `ishare.processes=${spec.processesMax}`,
+    ...(spec.network === undefined ? [] : networkArguments(spec.network))
   ]
+}
+
+/** The kernel makes `vec0` of it; guest init gives it its address. */
+function networkArguments({ fd, mac, ipv4, prefixLength }: GuestInterface): string[] {
+  return [`vec0:transport=fd,fd=${fd},mac=${mac},mtu=1500`, `ishare.ipv4=${ipv4}/${prefixLength}`]
 }

@@ -11,6 +11,7 @@ import { provideCommand } from './commands/provide.ts'
 import { attachCommand, logsCommand, psCommand, receiptCommand, stopCommand } from './commands/runs.ts'
 import { rulesCommand } from './commands/rules.ts'
 import { runCommand } from './commands/run.ts'
+import { switchCommand } from './commands/switch.ts'
 import {
   EXIT_BROKEN_PIPE,
   EXIT_INTERRUPTED,
@@ -44,7 +45,7 @@ for (const make of [runCommand, psCommand, logsCommand, attachCommand, stopComma
   program.addCommand(make())
 for (const make of [discoverCommand, offerCommand, provideCommand, hostCommand, peerCommand, factoryCommand])
   program.addCommand(make())
-for (const make of [rulesCommand, idCommand, doctorCommand]) program.addCommand(make())
+for (const make of [switchCommand, rulesCommand, idCommand, doctorCommand]) program.addCommand(make())
 
 /** Commands that are added do not inherit this. */
 function failByThrowing(command: Command): void {

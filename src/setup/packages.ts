@@ -36,7 +36,10 @@ export const SYSTEM_PACKAGES: readonly SystemPackage[] = [
   { name: 'squashfs-tools', program: 'sqfstar' },
   // Every virtual server has a writable layer and a jail.
   { name: 'e2fsprogs', program: 'mke2fs' },
-  { name: 'bubblewrap', program: 'bwrap' }
+  { name: 'bubblewrap', program: 'bwrap' },
+  // The switch between them.
+  { name: 'nftables', program: 'nft' },
+  { name: 'iproute2', program: 'ip' }
 ]
 
 export interface Machine {

@@ -1,0 +1,68 @@
+/** What the switch knows of servers and of what they may say to each other. */
+
+export const LINK_PROTOCOLS = ['tcp', 'udp'] as const
+
+/** `from` may open connections to `to`, on one port; replies come back. Server ids. */
+export interface Link {
+  from: string
+  to: string
+  protocol: (typeof LINK_PROTOCOLS)[number]
+  /** 1..65535 */
+  port: number
+  /** Milliseconds since 1970; until it is removed if absent. */
+  untilMs?: number
+}
+
+/** What of a server the switch needs. */
+export interface PortSpec {
+  /** Server id. */
+  id: string
+  slot: number
+  /** Bits per second that the server may send; absent: as fast as it can. */
+  outboundBitsPerSecond?: number | undefined
+}
+
+/** Where a guest finds its end of the cable. */
+export interface PortAttachment {
+  ipv4: string
+  prefixLength: number
+  mac: string
+  /** Opens the raw socket on descriptor `fd`, then becomes the command that follows it. */
+  openSocket: (fd: number) => string[]
+}
+
+/** A port as it stands. Bytes and packets are counted from when it was made, as the server sees them. */
+export interface PortState {
+  id: string
+  slot: number
+  ipv4: string
+  mac: string
+  outboundBitsPerSecond: number
+  sentBytes: number
+  sentPackets: number
+  receivedBytes: number
+  receivedPackets: number
+}
+
+/** What was refused between two addresses, newest flows only; see ruleset.ts. */
+export interface Denial {
+  /** Server id, or the address where no server has it. */
+  from: string
+  to: string
+  /**
+   * `arp`: it asked for the other's address, which only linked servers are told. `tcp`, `udp`, `icmp` or a number.
+   * Absent where all packets that were refused between the two are counted.
+   */
+  protocol?: string
+  port?: number
+  packets: number
+  bytes: number
+}
+
+/** What the launcher of guests needs of a switch. */
+export interface GuestNetwork {
+  /** In force when this resolves: the guest may boot. */
+  addPort(spec: PortSpec): Promise<PortAttachment>
+  /** Nothing of it is left; a no-op where there is none. */
+  removePort(slot: number): Promise<void>
+}

@@ -1,0 +1,122 @@
+import { Command, InvalidArgumentError } from 'commander'
+import { hostClient, type HostClient, type Link } from '../../../soda-host/client/index.ts'
+import { formatRate, formatSize, parseDuration, readConfig } from '../../config/index.ts'
+import { SECOND_MS } from '../../constants.ts'
+import { jsonOption, stateOption } from '../options.ts'
+import { note, printJson, printTable } from '../output.ts'
+
+interface Flags {
+  json?: boolean
+  for?: string
+}
+
+const LINK_HELP = `
+A link lets programs of <from> open connections to one port of <to>; replies come back, nothing else does.
+Servers are named by their ids (ishare host ps). Example:
+  ishare switch link 3f0c…-web 91ab…-database tcp/5432 --for 2h`
+
+export function switchCommand(): Command {
+  const link = withEnds(new Command('link'))
+    .description('let one server open connections to another')
+    .option('--for <duration>', 'how long, such as 2h (default: until it is taken away)')
+    .addHelpText('after', LINK_HELP)
+  const unlink = withEnds(new Command('unlink')).description('take a link away, and cut what runs over it')
+  return new Command('switch')
+    .description('the switch between virtual servers: nobody talks to anybody without a link')
+    .addCommand(hostOptions(new Command('ports').description('servers on the switch')).action(ports))
+    .addCommand(hostOptions(new Command('links').description('who may talk to whom')).action(links))
+    .addCommand(hostOptions(new Command('denials').description('what was refused lately')).action(denials))
+    .addCommand(hostOptions(link).action(putLink))
+    .addCommand(hostOptions(unlink).action(removeLink))
+}
+
+function hostOptions(command: Command): Command {
+  return jsonOption(stateOption(command)).option('--socket-path <path>', 'where the SODA host listens')
+}
+
+function withEnds(command: Command): Command {
+  return command
+    .argument('<from>', 'server that may open connections')
+    .argument('<to>', 'server that is reached')
+    .argument('<port>', 'protocol and port, such as tcp/5432', parsePort)
+}
+
+type Service = Pick<Link, 'protocol' | 'port'>
+
+function parsePort(text: string): Service {
+  const match = /^(tcp|udp)\/(\d{1,5})$/.exec(text)
+  const port = Number(match?.[2])
+  if (match === null || port < 1 || port > 65_535)
+    throw new InvalidArgumentError('expected tcp/PORT or udp/PORT, with a port of 1..65535')
+  return { protocol: match[1] === 'udp' ? 'udp' : 'tcp', port }
+}
+
+async function connect(flags: Flags): Promise<HostClient> {
+  const { socketPath } = await readConfig({ flags: { ...flags, for: undefined } })
+  return hostClient({ socketPath })
+}
+
+async function ports(flags: Flags): Promise<void> {
+  await using host = await connect(flags)
+  const found = await host.ports()
+  if (flags.json === true) for (const port of found) printJson(port)
+  else
+    printTable(
+      ['SERVER', 'ADDRESS', 'MAC', 'RATE', 'SENT', 'RECEIVED'],
+      found.map(({ id, ipv4, mac, outboundBitsPerSecond, sentBytes, receivedBytes }) => [
+        id,
+        ipv4,
+        mac,
+        formatRate(outboundBitsPerSecond),
+        formatSize(sentBytes),
+        formatSize(receivedBytes)
+      ])
+    )
+}
+
+async function links(flags: Flags): Promise<void> {
+  await using host = await connect(flags)
+  const found = await host.links()
+  if (flags.json === true) for (const link of found) printJson(link)
+  else
+    printTable(
+      ['FROM', 'TO', 'PORT', 'UNTIL'],
+      found.map(({ from, to, protocol, port, untilMs }) => [
+        from,
+        to,
+        `${protocol}/${port}`,
+        untilMs === undefined ? '' : new Date(untilMs).toISOString()
+      ])
+    )
+}
+
+async function denials(flags: Flags): Promise<void> {
+  await using host = await connect(flags)
+  const found = await host.denials()
+  if (flags.json === true) for (const denial of found) printJson(denial)
+  else
+    printTable(
+      ['FROM', 'TO', 'WHAT', 'PACKETS', 'BYTES'],
+      found.map(({ from, to, protocol, port, packets, bytes }) => [
+        from,
+        to,
+        [protocol ?? 'all', port].filter((part) => part !== undefined).join('/'),
+        String(packets),
+        formatSize(bytes)
+      ])
+    )
+}
+
+async function putLink(from: string, to: string, service: Service, flags: Flags): Promise<void> {
+  await using host = await connect(flags)
+  const end = flags.for === undefined ? {} : { untilMs: Date.now() + parseDuration(flags.for) * SECOND_MS }
+  const link = await host.putLink({ from, to, ...service, ...end })
+  if (flags.json === true) printJson(link)
+  else note(`${from} may open connections to ${to} on ${service.protocol}/${service.port}`)
+}
+
+async function removeLink(from: string, to: string, service: Service, flags: Flags): Promise<void> {
+  await using host = await connect(flags)
+  await host.removeLink({ from, to, ...service })
+  if (flags.json !== true) note('the link is gone, and what ran over it is cut')
+}
