@@ -41,7 +41,9 @@ module.exports = {
     {
       name: 'processes-are-owned-in-few-places',
       severity: 'error',
-      from: { pathNot: '^(soda-host/(virtual-server|switch|factory|resources|daemon)|src/(setup|cli)|test|bench)/' },
+      from: {
+        pathNot: '^(soda-host/(virtual-server|switch|factory|resources|daemon)|src/(setup|cli)|test|bench)/'
+      },
       to: { path: 'node_modules/execa' }
     },
     {

@@ -9,6 +9,9 @@ const listing = z.object({
   nftables: z.array(z.object({ set: z.object({ elem: z.array(element).optional() }).optional() }))
 })
 
+/** As nft says it with `-n`, whatever names the machine knows. */
+const PROTOCOLS: Record<string, string> = { 1: 'icmp', 6: 'tcp', 17: 'udp' }
+
 /** What was refused: per pair of servers, then the flows of the last minutes. `name` of an address. */
 export async function readDenials(namespace: string, name: (ipv4: string) => string): Promise<Denial[]> {
   const questions = await readSet(namespace, 'bridge', 'denied_arp')
@@ -20,7 +23,7 @@ export async function readDenials(namespace: string, name: (ipv4: string) => str
     return {
       from: name(String(from)),
       to: name(String(to)),
-      ...(protocol !== undefined && { protocol: String(protocol) }),
+      ...(protocol !== undefined && { protocol: PROTOCOLS[protocol] ?? String(protocol) }),
       ...(port !== undefined && Number(port) !== 0 && { port: Number(port) }),
       ...count
     }

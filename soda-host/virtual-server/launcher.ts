@@ -61,12 +61,15 @@ class UmlLauncher implements ServerLauncher {
       const knobs = hostKnobs(spec.limits)
       await forget(files)
       await writeFile(files.cgroups, JSON.stringify(cgroups.pathsOf(spec.id)), { mode: 0o600 })
-      const [group, port] = await settled([
+      const making = [
         cgroups.create(spec.id, knobs, spec.hostCpu),
         this.#plug(spec, files, knobs),
         createWritableLayer({ path: files.disk, sizeBytes: knobs.diskBytes, uid: uidOf(spec) }),
         writeJailFiles(files)
-      ])
+      ] as const
+      // Nothing is still being made when one has failed: what there is can be removed then.
+      await Promise.allSettled(making)
+      const [group, port] = await Promise.all(making)
       const identity = await this.#start(spec, files, { group, knobs, port })
       return this.#serve(files, { ...identity, cgroups: group.paths }, group, listener)
     } catch (error) {
@@ -163,14 +166,6 @@ interface Prepared {
   group: ServerCgroup
   knobs: HostKnobs
   port: PortAttachment | undefined
-}
-
-/** As Promise.all, but nothing is still being made when one has failed: what there is can be removed then. */
-async function settled<T extends readonly unknown[]>(
-  work: readonly [...{ [K in keyof T]: Promise<T[K]> }]
-): Promise<T> {
-  await Promise.allSettled(work)
-  return (await Promise.all(work)) as unknown as T
 }
 
 /** @throws TypeError when the caller broke the contract of {@link LaunchSpec} */

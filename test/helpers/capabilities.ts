@@ -11,6 +11,7 @@ const probes = {
   uml: () =>
     process.env['ISHARE_ARTIFACTS'] === undefined ? 'no guest kernel: run through `npm test`' : undefined,
   bubblewrap: () => (onPath('bwrap') ? undefined : 'bwrap is not installed'),
+  nftables: () => (onPath('nft') ? undefined : 'nft is not installed'),
   cgroups: () => (existsSync('/sys/fs/cgroup') ? undefined : 'no cgroup file system')
 } satisfies Record<string, () => string | undefined>
 

@@ -18,7 +18,7 @@ export interface DaemonProcess extends AsyncDisposable {
 
 export interface DaemonProcessOptions {
   /** @default 'fake' */
-  guests?: 'fake' | 'uml'
+  guests?: 'fake' | 'uml' | 'network'
   /** See the fixture. @default 0: never */
   dieBefore?: number
   /** What to run node with, see {@link asUser}. @default node itself, as we are */

@@ -1,0 +1,175 @@
+/**
+ * Attacker: root inside a guest, in its real kernel.
+ * Asset: the guest beside it, and its own promise of a network when it is let talk.
+ * Expected: denied, then linked, then allowed, in one direction and on one port; forged frames go nowhere; neither
+ * the daemon's sudden death nor its absence cuts a connection; a link that is taken away does.
+ */
+import { expect } from 'chai'
+import { EventEmitter, once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { MIB } from '../../../src/constants.ts'
+import { hostClient, type HostClient } from '../../../soda-host/client/index.ts'
+import type { DaemonConfig } from '../../../soda-host/daemon/index.ts'
+import { SUITE_SLICE } from '../../compliance/run-host.suite.ts'
+import { requires } from '../../helpers/capabilities.ts'
+import { type DaemonProcess, startDaemonProcess } from '../../helpers/daemon/daemon-process.ts'
+import { serverSpec, tarOf, textOf } from '../../helpers/daemon/server-spec.ts'
+import { temporaryDirectory } from '../../helpers/temporary.ts'
+
+const SCRIPT = join(import.meta.dirname, '..', '..', 'fixtures', 'switch', 'guest_peer.py')
+
+/** A guest that does as it is told. */
+class Puppet {
+  readonly id: string
+  ipv4 = ''
+  mac = ''
+  readonly #host: HostClient
+  readonly #events = new EventEmitter()
+  #said = ''
+  #toldBytes = 0
+  #readBytes = 0
+
+  private constructor(id: string, host: HostClient) {
+    this.id = id
+    this.#host = host
+  }
+
+  static async start(host: HostClient): Promise<Puppet> {
+    const limits = { cpu: 0.5, memoryBytes: 96 * MIB, diskBytes: 32 * MIB }
+    const program = { argv: ['python3', '-u', 'peer.py'], env: {} }
+    const { id } = await host.create(serverSpec(program, { image: 'debian', limits }))
+    await host.putFiles(id, tarOf({ 'peer.py': await readFile(SCRIPT) }))
+    await host.start(id)
+    const puppet = new Puppet(id, host)
+    void puppet.#listen()
+    return puppet
+  }
+
+  /** The address is there as soon as the guest boots. */
+  async located(): Promise<void> {
+    const port = (await this.#host.ports()).find(({ id }) => id === this.id)
+    if (port === undefined) throw new Error('the server has no port')
+    this.ipv4 = port.ipv4
+    this.mac = port.mac
+  }
+
+  /** Say a line, and wait for an answer that holds one of these words. @returns that line */
+  async tell(line: string, ...answers: string[]): Promise<string> {
+    const before = this.#said.length
+    const data = Buffer.from(`${line}\n`)
+    this.#toldBytes = await this.#host.stdin(this.id, this.#toldBytes, data)
+    for (;;) {
+      const lines = this.#said.slice(before).split('\n').slice(0, -1)
+      const answer = lines.find((said) => answers.some((word) => said.startsWith(word)))
+      if (answer !== undefined) return answer
+      await once(this.#events, 'said')
+    }
+  }
+
+  get seen(): string[] {
+    return this.#said.split('\n').filter((line) => line.startsWith('seen'))
+  }
+
+  async #listen(): Promise<void> {
+    let rest = Buffer.alloc(0)
+    for await (const chunk of this.#host.output(this.id, { offset: this.#readBytes, follow: true })) {
+      rest = Buffer.concat([rest, chunk])
+      let at = 0
+      while (rest.length - at >= 5 && rest.length - at >= 5 + rest.readUInt32LE(at))
+        at += 5 + rest.readUInt32LE(at)
+      this.#said += textOf(rest.subarray(0, at), 1)
+      rest = rest.subarray(at)
+      this.#events.emit('said')
+    }
+  }
+}
+
+describe('two guests on a switch, one of them hostile', function () {
+  this.timeout(120_000)
+  let undo: AsyncDisposableStack | undefined
+  let config: DaemonConfig
+  let daemon: DaemonProcess
+  let host: HostClient
+  let attacker: Puppet
+  let victim: Puppet
+
+  before(async function () {
+    requires(this, 'root', 'uml', 'nftables', 'bubblewrap')
+    undo = new AsyncDisposableStack()
+    const directory = undo.use(await temporaryDirectory()).path
+    config = {
+      stateDir: join(directory, 'state'),
+      socketPath: join(directory, 'run', 'host.sock'),
+      slice: SUITE_SLICE,
+      artifactsPath: process.env['ISHARE_ARTIFACTS'] ?? ''
+    }
+    daemon = await startDaemonProcess(config, { guests: 'network' })
+    undo.defer(async () => {
+      await daemon.terminate()
+    })
+    host = undo.use(hostClient({ socketPath: config.socketPath }))
+    undo.defer(async () => {
+      for (const { id } of await host.list()) await host.destroy(id)
+    })
+    ;[attacker, victim] = await Promise.all([Puppet.start(host), Puppet.start(host)])
+    await victim.tell('serve 8000', 'serving')
+    await victim.tell('sniff', 'sniffing')
+    await attacker.tell('serve 8000', 'serving')
+    for (const puppet of [attacker, victim]) await puppet.located()
+  })
+
+  after(async () => {
+    await undo?.disposeAsync()
+  })
+
+  const link = () => ({ from: attacker.id, to: victim.id, protocol: 'tcp' as const, port: 8000 })
+
+  it('are denied, and the denial is on record under their names', async () => {
+    expect(await attacker.tell(`connect ${victim.ipv4} 8000`, 'connected', 'refused')).to.include('refused')
+    const denials = await host.denials()
+    expect(denials.some(({ from, to }) => from === attacker.id && to === victim.id)).to.equal(true)
+  })
+
+  it('are linked, and then the same connection is allowed, but not the one back, nor another port', async () => {
+    await host.putLink(link())
+    expect(await attacker.tell(`connect ${victim.ipv4} 8000`, 'connected', 'refused')).to.equal('connected')
+    expect(await attacker.tell(`connect ${victim.ipv4} 8001`, 'connected', 'refused')).to.include('refused')
+    expect(await victim.tell(`connect ${attacker.ipv4} 8000`, 'connected', 'refused')).to.include('refused')
+  })
+
+  it('forge frames as root, raw, and none is seen on the other side', async () => {
+    await attacker.tell(`evil ${victim.ipv4} ${victim.mac}`, 'sent')
+    // What is seen after this came later on the same cable.
+    expect(await attacker.tell(`connect ${victim.ipv4} 8000`, 'connected', 'refused')).to.equal('connected')
+    expect(victim.seen).to.deep.equal([])
+  })
+
+  it('take their interface down and up again, and have it back', async () => {
+    await attacker.tell('bounce', 'bounced')
+    expect(await attacker.tell(`connect ${victim.ipv4} 8000`, 'connected', 'refused')).to.equal('connected')
+  })
+
+  it('talk on while the daemon is dead, and after it is back', async () => {
+    expect(await attacker.tell(`hold ${victim.ipv4} 8000`, 'holding', 'refused')).to.equal('holding')
+    expect(await attacker.tell('talk', 'heard', 'cut')).to.equal('heard still there?')
+    await daemon.kill()
+    daemon = await startDaemonProcess(config, { guests: 'network' })
+    expect(await attacker.tell('talk', 'heard', 'cut')).to.equal('heard still there?')
+    expect(await host.links()).to.deep.equal([link()])
+    expect((await host.ports()).map(({ id }) => id)).to.have.members([attacker.id, victim.id])
+  })
+
+  it('are cut in the middle of a connection when the link is taken away', async () => {
+    await host.removeLink(link())
+    expect(await attacker.tell('talk', 'heard', 'cut')).to.include('cut')
+    expect(await attacker.tell(`connect ${victim.ipv4} 8000`, 'connected', 'refused')).to.include('refused')
+  })
+
+  it('are unlinked by the end of one of them', async () => {
+    await host.putLink(link())
+    await host.destroy(victim.id)
+    expect(await host.links()).to.deep.equal([])
+    expect((await host.ports()).map(({ id }) => id)).to.deep.equal([attacker.id])
+  })
+})
