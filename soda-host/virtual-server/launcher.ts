@@ -45,10 +45,12 @@ export function umlLauncher(init: UmlLauncherInit = {}): ServerLauncher {
 
 class UmlLauncher implements ServerLauncher {
   readonly #bootTimeoutMs: number
+  readonly #network: GuestNetwork | undefined
   #cgroups: Promise<Cgroups> | undefined
 
   constructor(init: UmlLauncherInit) {
     this.#bootTimeoutMs = init.bootTimeoutMs ?? BOOT_TIMEOUT_MS
+    this.#network = init.network
     if (init.cgroups !== undefined) this.#cgroups = Promise.resolve(init.cgroups)
   }
 
@@ -110,7 +112,7 @@ class UmlLauncher implements ServerLauncher {
     files: ServerFiles,
     knobs: HostKnobs
   ): Promise<PortAttachment | undefined> {
-    const { network } = this.#init
+    const network = this.#network
     if (network === undefined) return undefined
     await writeFile(files.port, String(slot), { mode: 0o600 })
     return await network.addPort({ id, slot, outboundBitsPerSecond: knobs.outboundBitsPerSecond })
@@ -118,7 +120,7 @@ class UmlLauncher implements ServerLauncher {
 
   async #unplug(files: ServerFiles): Promise<void> {
     const noted = await readFile(files.port, 'utf8').catch(() => '')
-    if (/^\d+$/.test(noted)) await this.#init.network?.removePort(Number(noted))
+    if (/^\d+$/.test(noted)) await this.#network?.removePort(Number(noted))
   }
 
   #openCgroups(): Promise<Cgroups> {
