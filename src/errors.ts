@@ -80,6 +80,8 @@ export type FactoryErrorCode =
   | 'ERR_SOURCE_DIGEST'
   | 'ERR_KERNEL_CONFIG'
   | 'ERR_KERNEL_BUILD'
+  | 'ERR_HARNESS_BUILD'
+  | 'ERR_REPLAY'
   | 'ERR_IMAGE_BUILD'
   | 'ERR_CACHE_LOCKED'
   | 'ERR_ARTIFACTS'

@@ -9,6 +9,9 @@ import {
   type Service,
   type VariableTexts
 } from '../../../soda-host/kernort/rules/index.ts'
+import { replay } from '../../../soda-host/kernort/harness/index.ts'
+import { readConfig } from '../../config/index.ts'
+import { ensurePackages, progressLine } from '../../setup/index.ts'
 import { collect, jsonOption } from '../options.ts'
 import { harmless, note, printFacts, printJson, printTable } from '../output.ts'
 
@@ -22,6 +25,13 @@ interface SetFlags {
   json?: boolean
 }
 
+interface ReplayFlags {
+  rules: string[]
+  pcap: string
+  ignoreChecksums?: boolean
+  midstream?: boolean
+}
+
 /** Refusals that a person is shown; `--json` has all that are kept. */
 const REFUSALS_SHOWN = 200
 
@@ -33,10 +43,18 @@ export function rulesCommand(): Command {
     .description('make the table that a guest kernel carries')
     .argument('<file...>', 'rule files, Snort 2 or Suricata syntax')
     .requiredOption('--out <table>', 'where to write it')
+  const replayRules = new Command('replay')
+    .description('run a capture through the detection engine and count the alerts by signature id')
+    .requiredOption('--rules <file>', 'a rule file; may be repeated', collect)
+    .requiredOption('--pcap <file>', 'a pcap or pcapng file')
+    .option('--ignore-checksums', 'do not drop packets with wrong checksums')
+    .option('--midstream', 'follow TCP connections whose beginning is missing')
+    .option('--cache-dir <dir>', 'where the compiled engine is kept')
   return new Command('rules')
     .description('detection rules for Kernort')
     .addCommand(jsonOption(setOptions(check)).action(checkRules))
     .addCommand(jsonOption(setOptions(compile)).action(compileRules))
+    .addCommand(jsonOption(setOptions(replayRules)).action(replayCapture))
 }
 
 /** What makes a set out of files. */
@@ -116,6 +134,36 @@ async function compileRules(files: string[], flags: SetFlags & { out: string }):
   else {
     printRefusals(coverage.refusals)
     printFacts({ ...factsOf(coverage), ...facts }, false)
+  }
+}
+
+async function replayCapture(flags: SetFlags & ReplayFlags): Promise<void> {
+  const { coverage, table } = await compileFiles(flags.rules, flags)
+  const { cacheDir } = await readConfig({ flags: { ...flags } })
+  const stop = new AbortController()
+  const onInterrupt = () => stop.abort()
+  process.once('SIGINT', onInterrupt)
+  try {
+    await ensurePackages({ signal: stop.signal })
+    const { alerts, counters } = await replay(table.bytes, flags.pcap, {
+      cacheDir,
+      progress: progressLine(),
+      signal: stop.signal,
+      ignoresChecksums: flags.ignoreChecksums === true,
+      picksUpMidstream: flags.midstream === true
+    })
+    if (flags.json === true) {
+      printJson(alerts)
+      return
+    }
+    printRefusals(coverage.refusals)
+    printTable(
+      ['SID', 'ALERTS'],
+      alerts.map(({ sid, count }) => [String(sid), String(count)])
+    )
+    printFacts(Object.fromEntries(Object.entries(counters).filter(([, value]) => value > 0)), false)
+  } finally {
+    process.off('SIGINT', onInterrupt)
   }
 }
 

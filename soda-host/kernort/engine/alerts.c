@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What is told of one packet: pass rules first, which silence the rest, then by priority; at most
+ * KERNORT_PACKET_ALERTS, the others are counted.
+ */
+#include "engine.h"
+
+static u32 action_order(u8 action)
+{
+	static const u8 order[] = { [KERNORT_ACTION_PASS] = 0,
+				    [KERNORT_ACTION_DROP] = 1,
+				    [KERNORT_ACTION_REJECT] = 2,
+				    [KERNORT_ACTION_ALERT] = 3,
+				    [KERNORT_ACTION_LOG] = 4 };
+
+	return order[action];
+}
+
+static bool goes_before(const struct kernort_ruleset_rule *rules, u32 a, u32 b)
+{
+	u32 first = action_order(rules[a].action), second = action_order(rules[b].action);
+
+	if (first != second)
+		return first < second;
+	if (rules[a].priority != rules[b].priority)
+		return rules[a].priority < rules[b].priority;
+	return a < b;
+}
+
+static void sort_matches(struct kernort_engine *engine)
+{
+	u32 i, j;
+
+	for (i = 1; i < engine->match_count; i++) {
+		u32 index = engine->matches[i];
+
+		for (j = i; j > 0 && goes_before(engine->rules->rules, index, engine->matches[j - 1]); j--)
+			engine->matches[j] = engine->matches[j - 1];
+		engine->matches[j] = index;
+	}
+}
+
+static void tell(struct kernort_engine *engine, u32 index)
+{
+	const struct kernort_ruleset_rule *rule = &engine->rules->rules[index];
+	const struct kernort_packet *packet = engine->scene.packet;
+	struct kernort_alert alert = { .rule = index,
+				       .gid = rule->gid,
+				       .sid = rule->sid,
+				       .rev = rule->rev,
+				       .action = rule->action,
+				       .priority = rule->priority,
+				       .time_us = packet->time_us,
+				       .family = packet->source.family,
+				       .ip_protocol = packet->ip_protocol,
+				       .source_port = packet->source_port,
+				       .destination_port = packet->destination_port };
+
+	memcpy(alert.source, packet->source.bytes, sizeof(alert.source));
+	memcpy(alert.destination, packet->destination.bytes, sizeof(alert.destination));
+	engine->counters.alerts++;
+	engine->sink.alert(engine->sink.context, &alert);
+}
+
+void kernort_alerts_tell(struct kernort_engine *engine)
+{
+	u32 i, told = 0;
+
+	sort_matches(engine);
+	for (i = 0; i < engine->match_count; i++) {
+		if (engine->rules->rules[engine->matches[i]].action == KERNORT_ACTION_PASS) {
+			if (engine->flow)
+				engine->flow->is_passed = true;
+			break;
+		}
+		if (told++ < KERNORT_PACKET_ALERTS)
+			tell(engine, engine->matches[i]);
+		else
+			engine->counters.alerts_dropped++;
+	}
+	engine->match_count = 0;
+}

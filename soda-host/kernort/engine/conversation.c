@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * DOC: Which application protocol a flow speaks, and its parser
+ *
+ * The protocol is told by the first bytes of either side, never by the port alone; DNS, which begins with nothing
+ * special, by a message that parses on port 53. Parsers work on documents from a pool; when none is free the flow is
+ * still matched as a stream, counted.
+ */
+#include "engine.h"
+
+#define SNIFF_BYTES 4u /* fewer than this say nothing yet */
+
+static bool starts_with(const u8 *bytes, u32 length, const char *text, u32 text_length)
+{
+	return length >= text_length && !memcmp(bytes, text, text_length);
+}
+
+#define STARTS(text) starts_with(bytes, length, text, sizeof(text) - 1)
+
+static u8 sniff(const u8 *bytes, u32 length, u32 side, u16 server_port)
+{
+	if (kernort_http_begins(bytes, length, side))
+		return KERNORT_APP_HTTP;
+	if (length >= 3 && bytes[0] == 0x16 && bytes[1] == 3 && bytes[2] <= 4)
+		return KERNORT_APP_TLS;
+	if (STARTS("SSH-"))
+		return KERNORT_APP_SSH;
+	if (length >= 8 && (starts_with(bytes + 4, length - 4, "\xffSMB", 4) || starts_with(bytes + 4, length - 4, "\xfeSMB", 4)))
+		return KERNORT_APP_SMB;
+	if (length >= 16 && bytes[0] == 5 && bytes[1] == 0 && bytes[2] <= 19)
+		return KERNORT_APP_DCERPC;
+	if (side == KERNORT_CLIENT && (STARTS("EHLO") || STARTS("HELO") || STARTS("ehlo") || STARTS("helo")))
+		return KERNORT_APP_SMTP;
+	if (STARTS("220 ") || STARTS("220-"))
+		return server_port == 25 || server_port == 587 ? KERNORT_APP_SMTP :
+		       server_port == 21		       ? KERNORT_APP_FTP :
+								 KERNORT_APP_ANY;
+	if (side == KERNORT_CLIENT && server_port == 21 && (STARTS("USER ") || STARTS("FEAT") || STARTS("AUTH ")))
+		return KERNORT_APP_FTP;
+	if (STARTS("SIP/2.0") || STARTS("INVITE sip") || STARTS("REGISTER sip") || STARTS("OPTIONS sip"))
+		return KERNORT_APP_SIP;
+	return KERNORT_APP_ANY;
+}
+
+void kernort_documents_init(struct kernort_documents *documents, struct kernort_arena *arena, u32 count)
+{
+	u32 i;
+
+	/* One more than flows can take: for datagrams. */
+	documents->documents = arena_take(arena, (u64)count + 1, sizeof(*documents->documents));
+	documents->count = count;
+	documents->free = count ? 0 : KERNORT_NO_INDEX;
+	for (i = 0; arena->base && i < count; i++)
+		documents->documents[i].next_free = i + 1 < count ? i + 1 : KERNORT_NO_INDEX;
+}
+
+static void clear_message(struct kernort_message *message)
+{
+	memset(message, 0, offsetof(struct kernort_message, fired));
+}
+
+static bool open_document(struct kernort_engine *engine, struct kernort_flow *flow)
+{
+	struct kernort_documents *documents = &engine->documents;
+	struct kernort_document *document;
+
+	if (documents->free == KERNORT_NO_INDEX) {
+		engine->counters.documents_missing++;
+		return false;
+	}
+	flow->document = documents->free;
+	document = &documents->documents[flow->document];
+	documents->free = document->next_free;
+	document->app = flow->app;
+	document->method_first = document->method_count = 0;
+	clear_message(&document->messages[0]);
+	clear_message(&document->messages[1]);
+	return true;
+}
+
+void kernort_conversation_release(struct kernort_engine *engine, struct kernort_flow *flow)
+{
+	if (flow->document == KERNORT_NO_INDEX)
+		return;
+	engine->documents.documents[flow->document].next_free = engine->documents.free;
+	engine->documents.free = flow->document;
+	flow->document = KERNORT_NO_INDEX;
+}
+
+static void look(void *context, struct kernort_document *document, u32 side)
+{
+	struct kernort_engine *engine = context;
+
+	/* A message of the other side, ended by this packet, has no packet of its own: addresses would not fit. */
+	if (side == engine->scene.side && !engine->flow->is_passed)
+		kernort_detect_document(engine, document, side);
+}
+
+static void parse(struct kernort_engine *engine, struct kernort_flow *flow, u32 side, const u8 *bytes, u32 length)
+{
+	struct kernort_reader reader = { .look = look, .context = engine };
+	struct kernort_document *document = &engine->documents.documents[flow->document];
+
+	if (document->app == KERNORT_APP_HTTP)
+		kernort_http_feed(document, side, bytes, length, &reader);
+	else
+		kernort_tls_feed(document, side, bytes, length, &reader);
+}
+
+/* What has come so far of both sides, now that the protocol is known. */
+static void parse_beginning(struct kernort_engine *engine, struct kernort_flow *flow)
+{
+	u32 side;
+
+	for (side = 0; side < 2; side++) {
+		const struct kernort_side *from = &flow->sides[side];
+
+		if (from->window != KERNORT_NO_INDEX && from->window_start == 0)
+			parse(engine, flow, side, kernort_window_bytes(&engine->windows, from), from->window_used);
+	}
+}
+
+void kernort_conversation_feed(struct kernort_engine *engine, struct kernort_flow *flow, u32 side, const u8 *bytes,
+			       u32 length)
+{
+	const struct kernort_side *from = &flow->sides[side];
+
+	if (flow->app != KERNORT_APP_ANY) {
+		if (flow->document != KERNORT_NO_INDEX)
+			parse(engine, flow, side, bytes, length);
+		return;
+	}
+	if (from->window == KERNORT_NO_INDEX || from->window_start != 0 || from->window_used < SNIFF_BYTES)
+		return;
+	flow->app = sniff(kernort_window_bytes(&engine->windows, from), from->window_used, side, flow->server_port);
+	if ((flow->app == KERNORT_APP_HTTP || flow->app == KERNORT_APP_TLS) && open_document(engine, flow))
+		parse_beginning(engine, flow);
+}
+
+void kernort_conversation_finish(struct kernort_engine *engine, struct kernort_flow *flow)
+{
+	struct kernort_reader reader = { .look = look, .context = engine };
+
+	if (flow->document != KERNORT_NO_INDEX && flow->app == KERNORT_APP_HTTP)
+		kernort_http_finish(&engine->documents.documents[flow->document], engine->scene.side, &reader);
+}
+
+void kernort_conversation_datagram(struct kernort_engine *engine)
+{
+	const struct kernort_packet *packet = engine->scene.packet;
+	struct kernort_document *document = &engine->documents.documents[engine->documents.count];
+	struct kernort_flow *flow = engine->flow;
+
+	if (flow->is_passed || (flow->server_port != 53 && flow->client_port != 53))
+		return;
+	kernort_views_clear(&document->views);
+	document->messages[engine->scene.side].fired_count = 0;
+	if (!kernort_dns_views(&document->views, packet->payload, packet->payload_length))
+		return;
+	flow->app = KERNORT_APP_DNS;
+	kernort_detect_document(engine, document, engine->scene.side);
+}

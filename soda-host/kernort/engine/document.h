@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef KERNORT_DOCUMENT_H
+#define KERNORT_DOCUMENT_H
+
+#include "arena.h"
+#include "cursor.h"
+#include "flow.h"
+#include "kernort_ruleset.h"
+
+#define KERNORT_HEAD_BYTES 16384u /* start line and headers of one message */
+#define KERNORT_BODY_BYTES 65536u /* of a decoded body: what is kept for matching */
+#define KERNORT_DERIVED_BYTES 131072u /* normalised copies */
+#define KERNORT_INSTANCES 64u
+#define KERNORT_FIRED 64u
+#define KERNORT_METHODS 16u
+#define KERNORT_CODINGS 2u
+
+struct kernort_slice {
+	const u8 *bytes;
+	u32 length;
+};
+
+/* Several buffers of one kind: DNS queries, certificates, single headers. */
+struct kernort_instance {
+	u8 buffer;
+	struct kernort_slice slice;
+};
+
+/* What matching sees of one message: slices into the document, valid during one look. */
+struct kernort_views {
+	struct kernort_slice single[KERNORT_BUFFER_COUNT]; /* bytes NULL: the buffer is not there */
+	u32 instance_count;
+	struct kernort_instance instances[KERNORT_INSTANCES];
+	u32 derived_used;
+	u8 derived[KERNORT_DERIVED_BYTES];
+};
+
+/* One direction of an application conversation, being parsed byte by byte. */
+struct kernort_message {
+	u8 phase; /* of the protocol's parser */
+	u8 coding_count, codings[KERNORT_CODINGS]; /* of the body, in the order they were applied */
+	u8 line; /* HTTP heads: what the present line has had so far */
+	bool is_fired_full, is_bare_feed, skips_blank;
+	u32 head_used, head_lines;
+	u64 body_left; /* bytes of the body or chunk still to come */
+	u32 body_used, raw_used;
+	u32 fired_count;
+	u32 fired[KERNORT_FIRED]; /* rules that have matched in this message */
+	u8 head[KERNORT_HEAD_BYTES];
+	u8 body[KERNORT_BODY_BYTES];
+	u8 raw[KERNORT_BODY_BYTES]; /* a body that is compressed, before it is decoded */
+	u8 decoded[KERNORT_BODY_BYTES]; /* between two codings */
+};
+
+struct kernort_document {
+	u32 next_free;
+	u8 app;
+	u8 methods[KERNORT_METHODS]; /* of the requests that have no answer yet */
+	u8 method_first, method_count;
+	struct kernort_message messages[2];
+	struct kernort_views views;
+};
+
+/* Called by a parser when a message has something whole to look at. */
+struct kernort_reader {
+	void (*look)(void *context, struct kernort_document *document, u32 side);
+	void *context;
+};
+
+static inline void view_set(struct kernort_views *views, u8 buffer, const u8 *bytes, u32 length)
+{
+	views->single[buffer] = (struct kernort_slice){ .bytes = bytes, .length = length };
+}
+
+static inline void view_add(struct kernort_views *views, u8 buffer, const u8 *bytes, u32 length)
+{
+	if (views->instance_count < KERNORT_INSTANCES)
+		views->instances[views->instance_count++] =
+			(struct kernort_instance){ .buffer = buffer, .slice = { .bytes = bytes, .length = length } };
+}
+
+/* Room for @length derived bytes, or NULL. */
+static inline u8 *view_derive(struct kernort_views *views, u32 length)
+{
+	u8 *at = views->derived + views->derived_used;
+
+	if (length > KERNORT_DERIVED_BYTES - views->derived_used)
+		return NULL;
+	views->derived_used += length;
+	return at;
+}
+
+void kernort_views_clear(struct kernort_views *views);
+
+/* http.c: bytes of one side; @is_end: no more will come. */
+void kernort_http_feed(struct kernort_document *document, u32 side, const u8 *bytes, u32 length,
+		       const struct kernort_reader *reader);
+void kernort_http_finish(struct kernort_document *document, u32 side, const struct kernort_reader *reader);
+bool kernort_http_begins(const u8 *bytes, u32 length, u32 side);
+
+/* http_views.c: fill the views with what is there of the message of @side. */
+void kernort_http_views(struct kernort_document *document, u32 side, bool has_body);
+
+/* tls.c */
+void kernort_tls_feed(struct kernort_document *document, u32 side, const u8 *bytes, u32 length,
+		      const struct kernort_reader *reader);
+/* dns.c: one message, without the length that TCP puts before it. Returns false when it is none. */
+bool kernort_dns_views(struct kernort_views *views, const u8 *bytes, u32 length);
+
+#endif

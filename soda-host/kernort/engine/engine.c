@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * DOC: One packet through the engine
+ *
+ * decode -> fragments -> flow -> TCP stream -> application parsers -> detection -> alerts. Each step sees what the
+ * guest's own stack would see: a packet that Linux drops goes no further and can neither hide nor forge content.
+ * All state is in one block of memory that the caller gave.
+ */
+#include "engine.h"
+
+static void release_flow(struct kernort_engine *engine, struct kernort_flow *flow)
+{
+	kernort_conversation_release(engine, flow);
+	kernort_stream_release(&engine->streams, flow);
+	kernort_window_close(&engine->windows, &flow->sides[0]);
+	kernort_window_close(&engine->windows, &flow->sides[1]);
+}
+
+static void slide(struct kernort_engine *engine, struct kernort_side *side)
+{
+	u8 *bytes = kernort_window_bytes(&engine->windows, side);
+	u32 kept = engine->windows.window_bytes / 2;
+
+	memmove(bytes, bytes + side->window_used - kept, kept);
+	side->window_start += side->window_used - kept;
+	side->window_used = kept;
+	if (side->inspected < side->window_start)
+		side->inspected = side->window_start;
+}
+
+static void append(struct kernort_engine *engine, struct kernort_side *side, bool is_own, const u8 *bytes, u32 length)
+{
+	while (length > 0) {
+		u32 room = engine->windows.window_bytes - side->window_used;
+		u32 piece = length < room ? length : room;
+
+		if (piece == 0) {
+			if (is_own)
+				kernort_detect_stream(engine, engine->scene.side);
+			slide(engine, side);
+			continue;
+		}
+		memcpy(kernort_window_bytes(&engine->windows, side) + side->window_used, bytes, piece);
+		side->window_used += piece;
+		side->bytes += piece;
+		bytes += piece;
+		length -= piece;
+	}
+}
+
+static void deliver(void *context, struct kernort_flow *flow, u32 side, const u8 *bytes, u32 length)
+{
+	struct kernort_engine *engine = context;
+
+	if (flow->is_passed)
+		return;
+	if (kernort_window_open(&engine->windows, &flow->sides[side])) {
+		append(engine, &flow->sides[side], side == engine->scene.side, bytes, length);
+	} else {
+		engine->counters.windows_missing++;
+		flow->sides[side].bytes += length;
+	}
+	kernort_conversation_feed(engine, flow, side, bytes, length);
+}
+
+static struct kernort_flow *add_flow(struct kernort_engine *engine, const struct kernort_packet *packet, u32 *side)
+{
+	struct kernort_flow *flow = kernort_flow_add(&engine->flows, packet);
+
+	if (!flow) {
+		flow = kernort_flow_oldest(&engine->flows);
+		if (!flow)
+			return NULL;
+		release_flow(engine, flow);
+		kernort_flow_remove(&engine->flows, flow);
+		engine->counters.flows_evicted++;
+		flow = kernort_flow_add(&engine->flows, packet);
+	}
+	engine->counters.flows++;
+	*side = KERNORT_CLIENT;
+	if (packet->ip_protocol == KERNORT_PROTO_TCP &&
+	    (packet->tcp_flags & (KERNORT_TCP_SYN | KERNORT_TCP_ACK)) == (KERNORT_TCP_SYN | KERNORT_TCP_ACK)) {
+		struct kernort_address address = flow->client;
+		u16 port = flow->client_port;
+
+		flow->client = flow->server;
+		flow->client_port = flow->server_port;
+		flow->server = address;
+		flow->server_port = port;
+		*side = KERNORT_SERVER;
+	}
+	return flow;
+}
+
+static bool begins_anew(const struct kernort_flow *flow, const struct kernort_packet *packet)
+{
+	return packet->ip_protocol == KERNORT_PROTO_TCP && flow->tcp_state == KERNORT_TCP_CLOSED &&
+	       (packet->tcp_flags & (KERNORT_TCP_SYN | KERNORT_TCP_ACK | KERNORT_TCP_RST)) == KERNORT_TCP_SYN;
+}
+
+static void set_flow(struct kernort_engine *engine, const struct kernort_packet *packet)
+{
+	u32 side = KERNORT_CLIENT;
+	struct kernort_flow *flow = kernort_flow_find(&engine->flows, packet, &side);
+
+	if (flow && begins_anew(flow, packet)) {
+		kernort_conversation_finish(engine, flow);
+		release_flow(engine, flow);
+		kernort_flow_remove(&engine->flows, flow);
+		flow = NULL;
+	}
+	if (flow)
+		kernort_flow_touch(&engine->flows, flow, packet->time_us);
+	else
+		flow = add_flow(engine, packet, &side);
+	engine->flow = flow;
+	engine->scene.flow = flow;
+	engine->scene.side = side;
+	if (!flow)
+		return;
+	flow->packets[side]++;
+	flow->payload_bytes[side] += packet->payload_length;
+}
+
+static void follow_stream(struct kernort_engine *engine, const struct kernort_packet *packet)
+{
+	struct kernort_flow *flow = engine->flow;
+	enum kernort_segment_fate fate;
+
+	fate = kernort_stream_segment(&engine->streams, flow, engine->scene.side, packet);
+	engine->has_stream = fate == KERNORT_SEGMENT_TAKEN &&
+			     (!(packet->tcp_flags & KERNORT_TCP_SYN) || packet->has_fastopen);
+	engine->is_refused = fate == KERNORT_SEGMENT_REFUSED;
+	if (flow->sides[engine->scene.side].has_fin || flow->tcp_state == KERNORT_TCP_CLOSED)
+		kernort_conversation_finish(engine, flow);
+	kernort_detect_stream(engine, engine->scene.side);
+}
+
+static void look_at(struct kernort_engine *engine, const struct kernort_packet *packet)
+{
+	engine->scene.packet = packet;
+	engine->scene.flow = engine->flow = NULL;
+	engine->scene.side = KERNORT_CLIENT;
+	engine->has_stream = engine->is_refused = false;
+	engine->packet_number++;
+	if (!packet->is_fragment)
+		set_flow(engine, packet);
+	if (engine->flow && packet->ip_protocol == KERNORT_PROTO_TCP && packet->has_transport)
+		follow_stream(engine, packet);
+	if (engine->flow && packet->ip_protocol == KERNORT_PROTO_UDP && packet->has_transport)
+		kernort_conversation_datagram(engine);
+	if (!engine->flow || !engine->flow->is_passed)
+		kernort_detect_packet(engine);
+	if (engine->flow)
+		engine->flow->ip_only_done |= (u8)(1u << engine->scene.side);
+	kernort_alerts_tell(engine);
+}
+
+void kernort_engine_packet(struct kernort_engine *engine, u32 link_type, const u8 *frame, u32 length, u64 time_us)
+{
+	struct kernort_packet packet, whole;
+
+	packet.time_us = time_us;
+	engine->counters.packets++;
+	if (kernort_decode_frame(&packet, link_type, frame, length)) {
+		engine->counters.undecodable++;
+		return;
+	}
+	if (packet.has_bad_checksum && !engine->config.ignores_checksums) {
+		engine->counters.bad_checksums++;
+		return;
+	}
+	look_at(engine, &packet);
+	if (!packet.is_fragment || !kernort_fragments_add(&engine->fragments, &packet, &whole, &engine->counters))
+		return;
+	if (whole.has_bad_checksum && !engine->config.ignores_checksums)
+		engine->counters.bad_checksums++;
+	else
+		look_at(engine, &whole);
+}
+
+void kernort_engine_finish(struct kernort_engine *engine, u64 time_us)
+{
+	struct kernort_packet packet = { .time_us = time_us };
+	u32 i, side;
+
+	for (i = 0; i < engine->flows.count; i++) {
+		struct kernort_flow *flow = &engine->flows.flows[i];
+
+		if (!flow->is_used || flow->document == KERNORT_NO_INDEX)
+			continue;
+		packet.ip_protocol = flow->ip_protocol;
+		packet.has_transport = true;
+		engine->scene.packet = &packet;
+		engine->scene.flow = engine->flow = flow;
+		for (side = 0; side < 2; side++) {
+			packet.source = side ? flow->server : flow->client;
+			packet.destination = side ? flow->client : flow->server;
+			packet.source_port = side ? flow->server_port : flow->client_port;
+			packet.destination_port = side ? flow->client_port : flow->server_port;
+			engine->scene.side = side;
+			engine->packet_number++;
+			kernort_conversation_finish(engine, flow);
+			kernort_alerts_tell(engine);
+		}
+	}
+}
+
+/* Take every part's memory, in one order; with an arena that only measures, into parts that nobody keeps. */
+static void lay_out(struct kernort_engine *engine, struct kernort_arena *arena,
+		    const struct kernort_engine_config *config, const struct kernort_ruleset *rules)
+{
+	u32 count = rules->counts[KERNORT_SECTION_RULES];
+
+	kernort_fragments_init(&engine->fragments, arena, config->fragment_queues);
+	kernort_flows_init(&engine->flows, arena, config, rules->header->flowbit_count, rules->header->flowint_count);
+	kernort_streams_init(&engine->streams, arena, config->segments);
+	kernort_windows_init(&engine->windows, arena, config->windows, config->window_bytes);
+	kernort_documents_init(&engine->documents, arena, config->documents);
+	kernort_tracks_init(&engine->tracks, arena, config->tracks, config->hash_key[0]);
+	engine->slots = arena_take(arena, count, sizeof(u32));
+	engine->matched = arena_take(arena, count, sizeof(u32));
+}
+
+/*
+ * The parts' sizes depend on configuration and rules only, so measuring needs no engine: the same calls are made on
+ * the parts' descriptors alone.
+ */
+u64 kernort_engine_size(const struct kernort_engine_config *config, const struct kernort_ruleset *rules)
+{
+	struct kernort_arena arena = { 0 };
+	struct kernort_fragments fragments;
+	struct kernort_flows flows;
+	struct kernort_streams streams;
+	struct kernort_windows windows;
+	struct kernort_documents documents;
+	struct kernort_tracks tracks;
+
+	arena_take(&arena, 1, sizeof(struct kernort_engine));
+	kernort_fragments_init(&fragments, &arena, config->fragment_queues);
+	kernort_flows_init(&flows, &arena, config, rules->header->flowbit_count, rules->header->flowint_count);
+	kernort_streams_init(&streams, &arena, config->segments);
+	kernort_windows_init(&windows, &arena, config->windows, config->window_bytes);
+	kernort_documents_init(&documents, &arena, config->documents);
+	kernort_tracks_init(&tracks, &arena, config->tracks, config->hash_key[0]);
+	arena_take(&arena, rules->counts[KERNORT_SECTION_RULES], sizeof(u32));
+	arena_take(&arena, rules->counts[KERNORT_SECTION_RULES], sizeof(u32));
+	return arena.used;
+}
+
+struct kernort_engine *kernort_engine_init(void *memory, u64 size, const struct kernort_engine_config *config,
+					   const struct kernort_ruleset *rules, struct kernort_sink sink)
+{
+	struct kernort_arena arena = { .base = memory };
+	struct kernort_engine *engine;
+
+	if (size < kernort_engine_size(config, rules))
+		return NULL;
+	engine = arena_take(&arena, 1, sizeof(*engine));
+	engine->config = *config;
+	engine->rules = rules;
+	engine->sink = sink;
+	lay_out(engine, &arena, config, rules);
+	engine->streams.picks_up_midstream = config->picks_up_midstream;
+	engine->streams.counters = engine->tracks.counters = &engine->counters;
+	engine->streams.deliver = deliver;
+	engine->streams.context = engine;
+	engine->scene.rules = engine->evaluation.rules = rules;
+	engine->scene.tracks = &engine->tracks;
+	engine->evaluation.counters = &engine->counters;
+	return engine;
+}
+
+const struct kernort_counters *kernort_engine_counters(const struct kernort_engine *engine)
+{
+	return &engine->counters;
+}

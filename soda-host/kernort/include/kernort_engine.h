@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * DOC: The detection engine's front door
+ *
+ * The caller gives a compiled rule table, a configuration and one block of zeroed memory; then packets with their
+ * time. Alerts come back through one function while a packet is being looked at. Nothing is allocated, nothing
+ * sleeps, and an engine is used by one caller at a time.
+ *
+ *	size = kernort_engine_size(&config, &rules);
+ *	engine = kernort_engine_init(memory, size, &config, &rules, sink);
+ *	kernort_engine_packet(engine, KERNORT_LINK_ETHERNET, frame, length, now_us);
+ *	kernort_engine_finish(engine, now_us);
+ */
+#ifndef KERNORT_ENGINE_H
+#define KERNORT_ENGINE_H
+
+#include "kernort_env.h"
+
+struct kernort_engine;
+struct kernort_ruleset;
+
+struct kernort_engine_config {
+	u32 flows; /* most flows at a time; the least recently used gives way */
+	u32 windows; /* streams (one direction of a TCP flow) whose content is kept for matching */
+	u32 window_bytes; /* of each */
+	u32 segments; /* TCP segments that wait for a gap to close, of 2,048 bytes each */
+	u32 fragment_queues; /* IP datagrams that are being put together */
+	u32 tracks; /* counters of thresholds and detection filters, and xbits */
+	u32 documents; /* HTTP, TLS or line conversations that are being parsed */
+	bool ignores_checksums; /* a trace may have been taken before they were filled in */
+	bool picks_up_midstream; /* follow TCP flows whose beginning was not seen */
+	u64 hash_key[2]; /* random, so that nobody can aim flows at one chain */
+};
+
+struct kernort_alert {
+	u32 rule; /* index in the table */
+	u32 gid, sid, rev;
+	u8 action, priority;
+	u64 time_us;
+	u8 family, ip_protocol;
+	u8 source[16], destination[16];
+	u16 source_port, destination_port;
+};
+
+struct kernort_sink {
+	void (*alert)(void *context, const struct kernort_alert *alert);
+	void *context;
+};
+
+/* Everything that was cut, dropped or made to give way, so that no limit works in silence. */
+struct kernort_counters {
+	u64 packets, undecodable, bad_checksums;
+	u64 flows, flows_evicted;
+	u64 fragments, fragment_queues_dropped, datagrams_reassembled;
+	u64 segments_refused, segments_dropped, bytes_reassembled, windows_missing, documents_missing;
+	u64 tracks_evicted;
+	u64 rules_tried, matches, alerts, alerts_dropped, tries_cut, regex_cut;
+};
+
+u64 kernort_engine_size(const struct kernort_engine_config *config, const struct kernort_ruleset *rules);
+struct kernort_engine *kernort_engine_init(void *memory, u64 size, const struct kernort_engine_config *config,
+					   const struct kernort_ruleset *rules, struct kernort_sink sink);
+void kernort_engine_packet(struct kernort_engine *engine, u32 link_type, const u8 *frame, u32 length, u64 time_us);
+/* Look at what still waits for its end: bodies without a length, for example. */
+void kernort_engine_finish(struct kernort_engine *engine, u64 time_us);
+const struct kernort_counters *kernort_engine_counters(const struct kernort_engine *engine);
+
+#endif

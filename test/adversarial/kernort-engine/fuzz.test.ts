@@ -1,0 +1,39 @@
+/**
+ * Attacker: writes every byte that the guest receives, or hands over a forged rule table.
+ * Asset: the guest's kernel, in which the engine runs.
+ * Expected: no access outside of what is the engine's, no undefined operation, an end to every loop. The programs are
+ * built with the sanitizers, which end them at the first of these. The same seeds as always: what passes here
+ * passes again. `soda-host/kernort/harness/fuzz.sh` goes on for longer with other seeds.
+ */
+import { execFile } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { ensureHarness } from '../../../soda-host/kernort/harness/index.ts'
+import { cacheDir, tableOf } from '../../helpers/engine.ts'
+import { temporaryDirectory } from '../../helpers/temporary.ts'
+
+const VECTORS = join(import.meta.dirname, '../../vectors/ids')
+const captures = readdirSync(VECTORS, { withFileTypes: true })
+  .filter((entry) => entry.isDirectory())
+  .map(({ name }) => join(VECTORS, name, 'input.pcap'))
+  .toSorted()
+const runFile = promisify(execFile)
+
+const ROUNDS = { packets: 60_000, http: 60_000, tls: 60_000, dns: 100_000, inflate: 60_000, table: 1000 }
+const SEED = '1'
+const BUILD_TIMEOUT_MS = 300_000
+
+describe('broken input to the detection engine', function () {
+  this.timeout(BUILD_TIMEOUT_MS)
+
+  for (const [target, rounds] of Object.entries(ROUNDS))
+    it(`finds nothing to break in: ${target}`, async () => {
+      await using directory = await temporaryDirectory()
+      const table = join(directory.path, 'table')
+      await writeFile(table, await tableOf(join(VECTORS, 'all.rules')))
+      const { path } = await ensureHarness('fuzz', { cacheDir })
+      await runFile(path, [target, SEED, String(rounds), table, ...captures])
+    })
+})
