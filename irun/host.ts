@@ -82,6 +82,20 @@ export interface HostServerSpec {
   keepUntilMs: number
 }
 
+/** A program beside a server's main one; it ends when it is closed, or with the host's daemon. */
+export interface HostSession {
+  /** To be iterated once; what is not taken holds the program back. @throws ERR_SESSION_LOST */
+  readonly output: AsyncIterable<{ stream: 'stdout' | 'stderr'; data: Uint8Array }>
+  /** Resolves after the output has been taken. Rejects with ERR_SESSION_LOST. */
+  readonly exited: Promise<NonNullable<HostServer['exit']>>
+  /** Resolves when the guest has room for it. @throws ERR_SESSION_LOST, ERR_SESSION_UNKNOWN when it has ended */
+  stdin(data: Uint8Array, options?: { end?: boolean; signal?: AbortSignal }): Promise<void>
+  signal(signalNumber: number): Promise<void>
+  resize(size: { columns: number; rows: number }): Promise<void>
+  /** Kill what still runs of it. */
+  close(): void
+}
+
 export interface RunHost {
   capacity(signal?: AbortSignal): Promise<HostCapacity>
   /**
@@ -115,6 +129,11 @@ export interface RunHost {
   /** A signal by number, 1..64. */
   signal(id: string, signalNumber: number, signal?: AbortSignal): Promise<void>
   resize(id: string, size: { columns: number; rows: number }, signal?: AbortSignal): Promise<void>
+  /**
+   * Run another program beside the main one.
+   * @throws ERR_SERVER_STATE when no program is running, ERR_SESSION_LIMIT, ERR_SERVER_UNKNOWN
+   */
+  exec(id: string, program: HostProgram, signal?: AbortSignal): Promise<HostSession>
   /** Resolves when the server is in `exited` or `failed`. */
   wait(id: string, signal?: AbortSignal): Promise<HostServer>
   /** TERM, after `graceMs` KILL; files are collected. */

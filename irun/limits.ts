@@ -49,6 +49,7 @@ export const CONSUMER_LIMITS: ConsumerLimits = {
 
 /** Bytes under way and not yet confirmed. Standard input and staged files wait in the provider's memory. */
 export const STDIN_WINDOW_BYTES = MIB
+export const EXEC_STDIN_WINDOW_BYTES = 512 * KIB
 export const STAGING_WINDOW_BYTES = 2 * MIB
 export const OUTPUT_WINDOW_BYTES = 4 * MIB
 export const FILES_WINDOW_BYTES = 4 * MIB

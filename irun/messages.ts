@@ -20,10 +20,13 @@ export const CHANNEL_FILES = 3
 
 const token = z.string().min(1).max(DOCUMENT_BYTES_MAX)
 const requestId = z.string().regex(/^[A-Za-z0-9_-]{1,32}$/)
-const code = z.string().regex(/^ERR_[A-Z_]{1,60}$/)
-const offset = z.int().min(0).max(Number.MAX_SAFE_INTEGER)
+export const code = z.string().regex(/^ERR_[A-Z_]{1,60}$/)
+export const offset = z.int().min(0).max(Number.MAX_SAFE_INTEGER)
 const channel = z.int().min(CHANNEL_STAGING).max(CHANNEL_FILES)
-const terminalSize = z.strictObject({ columns: z.int().min(1).max(10_000), rows: z.int().min(1).max(10_000) })
+export const terminalSize = z.strictObject({
+  columns: z.int().min(1).max(10_000),
+  rows: z.int().min(1).max(10_000)
+})
 const argument = z
   .string()
   .max(32 * KIB)
@@ -41,9 +44,12 @@ export const program = z.strictObject({
   terminal: terminalSize.optional()
 })
 
+const endedByStatus = z.strictObject({ kind: z.literal('status'), status: z.int().min(0).max(255) })
+const endedBySignal = z.strictObject({ kind: z.literal('signal'), signal: z.int().min(1).max(64) })
+export const outcomeOfProgram = z.discriminatedUnion('kind', [endedByStatus, endedBySignal])
 const outcome = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('status'), status: z.int().min(0).max(255) }),
-  z.strictObject({ kind: z.literal('signal'), signal: z.int().min(1).max(64) }),
+  endedByStatus,
+  endedBySignal,
   z.strictObject({ kind: z.literal('failed'), code: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/) })
 ])
 

@@ -164,6 +164,22 @@ export interface RunOutput {
   data: Uint8Array
 }
 
+/** A program beside a run's main one, as a session of ssh: it ends with its connection. */
+export interface RunExec extends AsyncDisposable {
+  /** To be iterated once, and to its end; what is not taken holds the program back. @throws ERR_RUN_DETACHED */
+  readonly output: AsyncIterable<RunOutput>
+  /** Resolves after the output has been taken. @throws ERR_RUN_DETACHED when it was cut off */
+  readonly exited: Promise<Exclude<Receipt['outcome'], { kind: 'failed' }>>
+  /** Resolves when the bytes fit into the window of what the provider has not taken yet. */
+  writeStdin(data: Uint8Array): Promise<void>
+  endStdin(): Promise<void>
+  /** A signal by number, 1..64. */
+  signal(signalNumber: number): Promise<void>
+  resize(size: { columns: number; rows: number }): Promise<void>
+  /** Kill what still runs of it. */
+  close(): Promise<void>
+}
+
 /** The consumer's side: submits runs, finds them again, and brings home what they made. */
 export interface RunClient extends AsyncDisposable {
   /**
@@ -183,6 +199,12 @@ export interface RunClient extends AsyncDisposable {
   refresh(runId: string, options?: { signal?: AbortSignal }): Promise<RunSummary>
   /** The output: from the consumer's own copy, and with `follow` from the provider until the program ends. */
   logs(runId: string, options?: { follow?: boolean; signal?: AbortSignal }): AsyncIterable<RunOutput>
+  /**
+   * Run another program in the virtual server of a run whose main program is running.
+   *
+   * @throws ERR_RUN_UNKNOWN, ERR_RUN_STATE, ERR_RUN_BUSY when as many run as may, ERR_PROVIDER_UNREACHABLE
+   */
+  exec(runId: string, program: SubmitRequest['program'], options?: { signal?: AbortSignal }): Promise<RunExec>
   /** Stop the program without attaching. @throws ERR_RUN_UNKNOWN, ERR_PROVIDER_UNREACHABLE */
   stop(runId: string, options?: { signal?: AbortSignal }): Promise<void>
   /** The receipt, once there is one. @throws ERR_RUN_UNKNOWN */

@@ -11,6 +11,7 @@ export const DAY_MS = 24 * HOUR_MS
 /** libp2p protocol ids: `/ishare/<name>/<version>`. */
 export const PROTOCOL_KAD_DHT = '/ishare/kad/1.0.0'
 export const PROTOCOL_RUN = '/ishare/run/1.0.0'
+export const PROTOCOL_EXEC = '/ishare/exec/1.0.0'
 export const PROTOCOL_OFFER = '/ishare/offer/1.0.0'
 
 /** A signed document (compact JWS) is never longer than this, in bytes. */

@@ -1,7 +1,7 @@
 /** The consumer's side of PROTOCOL_RUN. */
 import { randomBytes } from 'node:crypto'
 import { join, resolve } from 'node:path'
-import { MINUTE_MS, PROTOCOL_RUN, SECOND_MS } from '../../src/constants.ts'
+import { MINUTE_MS, PROTOCOL_EXEC, PROTOCOL_RUN, SECOND_MS } from '../../src/constants.ts'
 import {
   digestOf,
   signDocument,
@@ -11,6 +11,7 @@ import {
 } from '../../src/documents/index.ts'
 import { RunError, WireError } from '../../src/errors.ts'
 import { framedStream } from '../../src/wire/index.ts'
+import { execProviderMessage, type ExecConsumerMessage, type ExecProviderMessage } from '../exec-messages.ts'
 import { CONSUMER_LIMITS, type ConsumerLimits } from '../limits.ts'
 import {
   program as programSchema,
@@ -25,12 +26,14 @@ import type {
   RunClient,
   RunClientComponents,
   RunClientInit,
+  RunExec,
   RunHandle,
   RunOutput,
   RunSummary,
   SubmitRequest
 } from '../types.ts'
 import { AttachedRun } from './attached-run.ts'
+import { type ConsumerExecStream, execRefusal, ExecSession } from './exec.ts'
 import { RunDriver } from './driver.ts'
 import { checkInputs } from './inputs.ts'
 import { summaryOf, type ConsumerRun } from './record.ts'
@@ -111,6 +114,33 @@ class LibP2PRunClient implements RunClient {
     const isOver = isFinal(run.state) || hasReached(run.state, 'exited')
     if (options.follow === true && !isOver) yield* this.#follow(run, options.signal)
     else yield* this.#kept(run)
+  }
+
+  async exec(
+    runId: string,
+    program: SubmitRequest['program'],
+    { signal }: { signal?: AbortSignal } = {}
+  ): Promise<RunExec> {
+    const run = this.#find(runId)
+    const asked = programSchema.parse({ env: {}, ...program })
+    const timeout = AbortSignal.timeout(this.#limits.answerMs)
+    const patience = signal === undefined ? timeout : AbortSignal.any([signal, timeout])
+    let stream: ConsumerExecStream | undefined
+    try {
+      const raw = await this.#components.openStream(run.peer, run.addresses, PROTOCOL_EXEC, patience)
+      stream = framedStream<ExecProviderMessage, ExecConsumerMessage>(raw, { messages: execProviderMessage })
+      await stream.send({ kind: 'message', message: { type: 'exec', runId, program: asked } }, patience)
+      const frame = await stream.read(patience)
+      if (frame?.kind === 'message' && frame.message.type === 'started') return new ExecSession(runId, stream)
+      if (frame?.kind === 'message' && frame.message.type === 'error')
+        throw execRefusal(runId, frame.message.code)
+      throw new WireError('ERR_WIRE_FORMAT', 'the provider answers something else')
+    } catch (cause) {
+      stream?.abort(new WireError('ERR_WIRE_CLOSED', 'given up'))
+      signal?.throwIfAborted()
+      if (cause instanceof RunError) throw cause
+      throw new RunError('ERR_PROVIDER_UNREACHABLE', `${run.peer} does not answer`, [], { cause })
+    }
   }
 
   async stop(runId: string, options: { signal?: AbortSignal } = {}): Promise<void> {

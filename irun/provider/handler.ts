@@ -1,7 +1,7 @@
-/** The provider's side of PROTOCOL_RUN: what each stream is for, and who may. */
+/** The provider's side of PROTOCOL_RUN and PROTOCOL_EXEC: what each stream is for, and who may. */
 import { join } from 'node:path'
 import type { Connection, Stream } from '@libp2p/interface'
-import { HOUR_MS, PROTOCOL_RUN } from '../../src/constants.ts'
+import { HOUR_MS, PROTOCOL_EXEC, PROTOCOL_RUN } from '../../src/constants.ts'
 import { RunError, WireError } from '../../src/errors.ts'
 import { framedStream } from '../../src/wire/index.ts'
 import { LISTED_RUNS_MAX, PROVIDER_LIMITS, type ProviderLimits } from '../limits.ts'
@@ -11,6 +11,7 @@ import type { HostedRun, RunHandler, RunHandlerComponents, RunHandlerInit } from
 import { Acceptor } from './acceptor.ts'
 import { SessionAdmission } from './admission.ts'
 import type { ProviderStream } from './channels.ts'
+import { serveExec } from './exec.ts'
 import type { HostedRunContext, HostedRunTask } from './hosted-run.ts'
 import { HostedRuns } from './hosted-runs.ts'
 import type { ProviderRun } from './record.ts'
@@ -73,11 +74,15 @@ class LibP2PRunHandler implements RunHandler {
     pruneTimer.unref()
     this.#running = { controller, store, runs, acceptor, sessions: new Set(), pruneTimer }
     await runs.resume()
-    await registrar.handle(PROTOCOL_RUN, this.#onStream, {
+    const options = {
       // Per connection; a few more than allowed, so that who is over the limit is told so.
       maxInboundStreams: this.#limits.sessionsPerPeer + SESSIONS_TURNED_AWAY,
       runOnLimitedConnection: false
-    })
+    }
+    const run = this.#onStream((...of) => this.#serve(...of))
+    await registrar.handle(PROTOCOL_RUN, run, options)
+    const exec = this.#onStream((...of) => this.#exec(...of))
+    await registrar.handle(PROTOCOL_EXEC, exec, options)
   }
 
   async stop(): Promise<void> {
@@ -85,6 +90,7 @@ class LibP2PRunHandler implements RunHandler {
     if (running === undefined) return
     this.#running = undefined
     await this.#components.registrar.unhandle(PROTOCOL_RUN)
+    await this.#components.registrar.unhandle(PROTOCOL_EXEC)
     clearInterval(running.pruneTimer)
     running.controller.abort(new RunError('ERR_RUN_BUSY', 'the provider stops'))
     await Promise.allSettled(running.sessions)
@@ -104,15 +110,34 @@ class LibP2PRunHandler implements RunHandler {
     }))
   }
 
-  readonly #onStream = (stream: Stream, connection: Connection): void => {
-    const running = this.#running
-    if (running === undefined) {
-      stream.abort(new RunError('ERR_RUN_BUSY', 'the provider stops'))
-      return
+  #onStream(
+    serve: (running: Running, stream: Stream, peer: string) => Promise<void>
+  ): (stream: Stream, connection: Connection) => void {
+    return (stream, connection) => {
+      const running = this.#running
+      if (running === undefined) {
+        stream.abort(new RunError('ERR_RUN_BUSY', 'the provider stops'))
+        return
+      }
+      const session = serve(running, stream, connection.remotePeer.toString())
+      running.sessions.add(session)
+      void session.finally(() => running.sessions.delete(session))
     }
-    const session = this.#serve(running, stream, connection.remotePeer.toString())
-    running.sessions.add(session)
-    void session.finally(() => running.sessions.delete(session))
+  }
+
+  async #exec(running: Running, stream: Stream, peer: string): Promise<void> {
+    using resources = new DisposableStack()
+    const serverOf = (runId: string): string => {
+      resources.use(this.#admission.enter(peer))
+      const { state, serverId } = this.#find(running, peer, runId).record
+      if (state !== 'running' && state !== 'booting')
+        throw new RunError('ERR_RUN_STATE', `run ${runId} is ${state}: no program is running`)
+      return serverId
+    }
+    const { firstMessageMs } = this.#limits
+    const onError = this.#init.onError ?? (() => undefined)
+    const init = { host: this.#components.host, firstMessageMs, serverOf, onError }
+    await serveExec(stream, init, running.controller.signal)
   }
 
   /** Never rejects: what goes wrong is told to the consumer as a code. */

@@ -7,7 +7,9 @@ const INSIDE: ReadonlySet<IShareErrorCode> = new Set([
   'ERR_IMAGE_UNKNOWN',
   'ERR_FILES_FORMAT',
   'ERR_FILES_LIMIT',
-  'ERR_SERVER_STATE'
+  'ERR_SERVER_STATE',
+  'ERR_SESSION_LIMIT',
+  'ERR_SESSION_LOST'
 ])
 
 /** The code that a consumer is sent for an error: never a message, never what only we should know. */

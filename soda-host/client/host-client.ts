@@ -9,10 +9,12 @@ import type {
   LimitsPatch,
   Link,
   PortState,
+  Program,
   Server,
   ServerSpec
 } from '../daemon/api.ts'
 import { STDIN_BYTES_MAX } from '../daemon/limits.ts'
+import { execSession, type ExecSession } from './exec-session.ts'
 import { LostConnection, readJson, Transport, type Request } from './transport.ts'
 
 export interface HostClientInit {
@@ -52,6 +54,10 @@ export interface HostClient extends AsyncDisposable {
   resize(id: string, size: { columns: number; rows: number }, signal?: AbortSignal): Promise<void>
   /** Change what a living server may use, within what it was created with. @throws ERR_SLICE_FULL, ERR_HOST_REQUEST */
   setLimits(id: string, patch: LimitsPatch, signal?: AbortSignal): Promise<Server>
+  /**
+   * Another program beside the main one. Not repeated, and ended by a restart of the daemon: ERR_SESSION_LOST.
+   */
+  exec(id: string, program: Program, signal?: AbortSignal): Promise<ExecSession>
   wait(id: string, signal?: AbortSignal): Promise<Server>
   stop(id: string, options?: { graceMs?: number; signal?: AbortSignal }): Promise<void>
   files(id: string, signal?: AbortSignal): AsyncIterable<Uint8Array>
@@ -142,6 +148,10 @@ class SocketClient implements HostClient {
 
   setLimits(id: string, patch: LimitsPatch, signal?: AbortSignal): Promise<Server> {
     return this.#ask({ method: 'PATCH', path: pathOf(id, 'limits'), json: patch, signal }, api.server)
+  }
+
+  exec(id: string, program: Program, signal?: AbortSignal): Promise<ExecSession> {
+    return execSession(this.#transport, pathOf(id, 'exec'), program, signal)
   }
 
   async destroy(id: string, signal?: AbortSignal): Promise<void> {

@@ -189,10 +189,16 @@ export const linkQuery = z.strictObject({
 })
 export const eventsQuery = z.strictObject({ after: whole.default(0), follow: flag.default(false) })
 
+/** The session that a request is about; names are given by `exec`. */
+const sessionName = z.string().regex(/^[0-9a-f-]{36}$/)
+export const sessionQuery = z.strictObject({ session: sessionName })
+export const sessionStdinQuery = z.strictObject({ session: sessionName, end: flag.default(false) })
+
 export type ServerSpec = z.infer<typeof serverSpec>
 export type ServerState = z.infer<typeof serverState>
 export type Limits = z.infer<typeof limits>
 export type LimitsPatch = z.infer<typeof limitsPatch>
+export type Program = z.infer<typeof program>
 export type Server = z.infer<typeof server>
 export type Capacity = z.infer<typeof capacity>
 export type Image = z.infer<typeof image>

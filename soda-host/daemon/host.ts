@@ -3,8 +3,19 @@
  */
 import { open } from 'node:fs/promises'
 import { HostError } from '../../src/errors.ts'
-import type { Capacity, HostEvent, Image, LimitsPatch, Link, Server, ServerSpec, StdinAnswer } from './api.ts'
+import type {
+  Capacity,
+  HostEvent,
+  Image,
+  LimitsPatch,
+  Link,
+  Program,
+  Server,
+  ServerSpec,
+  StdinAnswer
+} from './api.ts'
 import { abortable } from './bell.ts'
+import { ExecSessions } from './exec-sessions.ts'
 import { storeTar } from './files-tar.ts'
 import type { Links } from './links.ts'
 import { readRange } from './output-spool.ts'
@@ -19,6 +30,7 @@ export class Host {
   readonly #with: ServersComponents
   readonly #init: ServersInit
   readonly #servers: Servers
+  readonly #sessions = new ExecSessions()
 
   constructor(init: ServersInit, components: ServersComponents) {
     this.#init = init
@@ -149,6 +161,38 @@ export class Host {
   async resize(id: string, size: { columns: number; rows: number }, signal: AbortSignal): Promise<void> {
     const program = await this.#servers.entry(id).keeper.program(this.#any(signal))
     await program.resize(size)
+  }
+
+  /**
+   * Another program beside the main one, as the frames of its session.
+   * @throws ERR_SERVER_STATE, ERR_SERVER_UNKNOWN, ERR_SESSION_LIMIT, ERR_SESSION_LOST
+   */
+  async *exec(id: string, program: Program, client: AbortSignal): AsyncGenerator<Uint8Array> {
+    const signal = this.#any(client)
+    const guest = await this.#servers.entry(id).keeper.program(signal)
+    yield* this.#sessions.run(id, guest, program, signal)
+  }
+
+  /** Resolves when its guest has room for it. @throws ERR_SESSION_UNKNOWN, ERR_SESSION_LOST */
+  async execStdin(
+    id: string,
+    session: string,
+    { data, isLast }: Omit<StdinPiece, 'offset'>,
+    signal: AbortSignal
+  ): Promise<void> {
+    const found = this.#sessions.find(id, session)
+    await found.stdin(data, this.#any(signal))
+    if (isLast) await found.stdinEnd()
+  }
+
+  /** @throws ERR_SESSION_UNKNOWN, ERR_SESSION_LOST */
+  async execSignal(id: string, session: string, signalNumber: number): Promise<void> {
+    await this.#sessions.find(id, session).signal(signalNumber)
+  }
+
+  /** @throws ERR_SESSION_UNKNOWN, ERR_SESSION_LOST */
+  async execResize(id: string, session: string, size: { columns: number; rows: number }): Promise<void> {
+    await this.#sessions.find(id, session).resize(size)
   }
 
   /** Resolves when the server has ended, or with how it stands after a while. */

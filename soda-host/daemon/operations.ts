@@ -256,6 +256,58 @@ export const operations: readonly Operation[] = [
     answer: api.denialList,
     run: async ({ host }) => json(await host.links.denials())
   }),
+  operation('exec', {
+    method: 'POST',
+    path: '/v1/servers/{id}/exec',
+    summary:
+      'Run another program beside the main one. Frames of u32 LE length, u8 kind, data: 0 name of the session, 1 ' +
+      'stdout, 2 stderr, 3 how it ended, as JSON. It is killed when this request is given up',
+    body: api.program,
+    answer: 'application/octet-stream',
+    run: ({ host, id, body, signal }) => ({
+      kind: 'stream',
+      type: 'application/octet-stream',
+      chunks: host.exec(id, body, signal)
+    })
+  }),
+  operation('execStdin', {
+    method: 'POST',
+    path: '/v1/servers/{id}/exec/stdin',
+    summary:
+      "A session's standard input; answered when there is room for it. One request at a time keeps the order",
+    query: api.sessionStdinQuery,
+    bytes: { type: 'application/octet-stream', bytesMax: STDIN_BYTES_MAX },
+    answer: undefined,
+    run: async ({ host, id, query, body, signal }) => {
+      const piece = { data: body as unknown as Uint8Array, isLast: query.end }
+      await host.execStdin(id, query.session, piece, signal)
+      return NOTHING
+    }
+  }),
+  operation('execSignal', {
+    method: 'POST',
+    path: '/v1/servers/{id}/exec/signal',
+    summary: "A signal by number to a session's process group",
+    query: api.sessionQuery,
+    body: api.signalRequest,
+    answer: undefined,
+    run: async ({ host, id, query, body }) => {
+      await host.execSignal(id, query.session, body.signal)
+      return NOTHING
+    }
+  }),
+  operation('execResize', {
+    method: 'POST',
+    path: '/v1/servers/{id}/exec/resize',
+    summary: "Size of a session's terminal",
+    query: api.sessionQuery,
+    body: api.terminalSize,
+    answer: undefined,
+    run: async ({ host, id, query, body }) => {
+      await host.execResize(id, query.session, body)
+      return NOTHING
+    }
+  }),
   operation('wait', {
     method: 'GET',
     path: '/v1/servers/{id}/wait',

@@ -1,6 +1,6 @@
 /** What the launcher sees of a guest's control channel. `connectGuestChannel` in channel.ts makes one. */
 import type { HostError } from '../../src/errors.ts'
-import type { GuestFile, ProgramSpec, ServerListener, TerminalSize } from './types.ts'
+import type { GuestFile, GuestSession, ProgramSpec, ServerListener, TerminalSize } from './types.ts'
 
 export interface GuestChannelOptions {
   /** The Unix socket at which the guest kernel accepts. It may be connected to before the guest has booted. */
@@ -46,6 +46,8 @@ export interface GuestChannel extends AsyncDisposable {
   /** Signal number 1..64 to the program's process group; a no-op when no program runs. */
   signal(signal: number): Promise<void>
   resize(size: TerminalSize): Promise<void>
+  /** @throws ERR_SESSION_LIMIT, ERR_SESSION_LOST while the guest is being connected again */
+  exec(program: ProgramSpec): Promise<GuestSession>
   /**
    * Everything below the guest's output directory: parents before children. One walk at a time: a second call waits.
    * @throws ERR_FILES_LIMIT when there is more than may be handed over, ERR_FILES_FORMAT when the guest cannot read it

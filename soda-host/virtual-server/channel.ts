@@ -2,8 +2,8 @@
  * The daemon's end of a guest's control channel.
  *
  * Theory of operation. One loop connects, says hello, and hands frames to the flows until the connection ends; then it
- * connects again. Each flow (commands, standard input, output, files in, files out) keeps what the guest has not
- * acknowledged and sends it again after the next hello. The kernel refuses a connection once the guest is gone: that,
+ * connects again. Each flow (commands, standard input, output, files in, files out, sessions) keeps what the guest has not
+ * acknowledged and sends it again after the next hello; only sessions end with their connection. The kernel refuses a connection once the guest is gone: that,
  * a guest that has rebooted, or one that breaks the protocol, ends the channel for good.
  *
  * Invariants: a listener is called for one thing at a time and in order; output is acknowledged only after the listener
@@ -27,13 +27,14 @@ import {
   type GuestHello
 } from './channel-messages.ts'
 import { OutputFlow } from './channel-output.ts'
+import { SessionFlow } from './channel-sessions.ts'
 import { StdinFlow } from './channel-stdin.ts'
 import { abortable } from './channel-turns.ts'
 import { shortPath } from './short-path.ts'
 import type { GuestChannel, GuestChannelOptions } from './channel-types.ts'
 import { UploadFlow } from './channel-upload.ts'
 import { formatError, type Frame, FrameDecoder, FrameType, GUEST_FRAMES } from './frames.ts'
-import type { GuestFile, ProgramSpec, TerminalSize } from './types.ts'
+import type { GuestFile, GuestSession, ProgramSpec, TerminalSize } from './types.ts'
 
 export type { GuestChannel, GuestChannelOptions } from './channel-types.ts'
 
@@ -59,6 +60,7 @@ class Channel implements GuestChannel {
   readonly #output: OutputFlow
   readonly #upload: UploadFlow
   readonly #download: DownloadFlow
+  readonly #sessions = new SessionFlow(() => this.#greeted.promise)
   readonly #flows: ChannelFlow<GuestHello>[]
   readonly #handlers: ReadonlyMap<FrameType, (frame: Frame) => void>
   readonly #greeted = Promise.withResolvers<undefined>()
@@ -79,7 +81,7 @@ class Channel implements GuestChannel {
     this.#upload = new UploadFlow(this.#commands)
     this.#download = new DownloadFlow(this.#commands, failed)
     // Commands first: what a transfer sends again belongs to one.
-    this.#flows = [this.#commands, this.#stdin, this.#output, this.#upload, this.#download]
+    this.#flows = [this.#commands, this.#stdin, this.#output, this.#upload, this.#download, this.#sessions]
     this.#handlers = this.#handlersOfFlows()
     this.#greeted.promise.catch(() => undefined)
     const close = (): void => void this.close()
@@ -115,6 +117,11 @@ class Channel implements GuestChannel {
 
   async resize(size: TerminalSize): Promise<void> {
     await this.#commands.issue(FrameType.resize, encodeSize(size)).done
+  }
+
+  async exec(program: ProgramSpec): Promise<GuestSession> {
+    if (this.#error !== undefined) throw this.#error
+    return this.#sessions.open(program)
   }
 
   getFiles(signal?: AbortSignal): AsyncIterable<GuestFile> {
@@ -224,6 +231,7 @@ class Channel implements GuestChannel {
   /** One for each type that the decoder lets through after the hello. */
   #handlersOfFlows(): Map<FrameType, (frame: Frame) => void> {
     const output = (frame: Frame): void => this.#output.receive(frame)
+    const session = (frame: Frame): void => this.#sessions.receive(frame)
     return new Map([
       [FrameType.stdout, output],
       [FrameType.stderr, output],
@@ -233,7 +241,14 @@ class Channel implements GuestChannel {
       [FrameType.commandAck, ({ sequence }: Frame) => this.#commands.acknowledge(sequence)],
       [FrameType.stdinAck, ({ position }: Frame) => this.#stdin.acknowledge(position)],
       [FrameType.uploadAck, ({ sequence, position }: Frame) => this.#upload.acknowledge(sequence, position)],
-      [FrameType.putResult, (frame: Frame) => this.#upload.finish(frame.sequence, decodeErrno(frame.payload))]
+      [
+        FrameType.putResult,
+        (frame: Frame) => this.#upload.finish(frame.sequence, decodeErrno(frame.payload))
+      ],
+      [FrameType.execStdout, session],
+      [FrameType.execStderr, session],
+      [FrameType.execExit, session],
+      [FrameType.execStdinAck, session]
     ])
   }
 

@@ -39,9 +39,26 @@
  * | 0x42 | exit         | guest |          | output   | u8 kind (0 status, 1 signal), u8 value; all output is sent |
  * | 0x43 | download     | guest | get's    | in walk  | a piece of the stream of entries: head, path, content      |
  * | 0x44 | downloadEnd  | guest | get's    | in walk  | i32 errno, 0 when the walk is complete                     |
+ * | 0x50 | exec         | host  | session  |          | as run                                                     |
+ * | 0x51 | execSignal   | host  | session  |          | u8 number                                                  |
+ * | 0x52 | execResize   | host  | session  |          | u16 columns, u16 rows                                      |
+ * | 0x53 | execClose    | host  | session  |          |                                                            |
+ * | 0x54 | execStdin    | host  | session  | stdin    | data                                                       |
+ * | 0x55 | execStdinEnd | host  | session  | stdin    |                                                            |
+ * | 0x56 | execOutputAck| host  | session  | output   |                                                            |
+ * | 0x60 | execStdout   | guest | session  | output   | data                                                       |
+ * | 0x61 | execStderr   | guest | session  | output   | data                                                       |
+ * | 0x62 | execExit     | guest | session  | output   | as exit, once; the session's number is then free           |
+ * | 0x63 | execStdinAck | guest | session  | stdin    |                                                            |
  *
  * Windows: of every flow of bytes at most 1 MiB is under way, that is, sent and not acknowledged. Standard output and
  * error are one flow, so that their order is kept. Output is acknowledged when the daemon has stored it.
+ *
+ * Sessions are programs beside the main one, at most SESSIONS_MAX. They are the exception to what was said above: like
+ * those of ssh they belong to one connection. The guest kills them when it ends, nothing of them is sent again, and the
+ * host numbers those of the next connection from 1 on. Each has two flows with windows of 64 KiB of their own, and
+ * senders take turns, so that a session which nobody reads holds up neither another one nor the main program. Frames of
+ * the host that cross a session's exit mean nothing.
  *
  * Attacker: the guest's root may own guest init and send any bytes. The decoder keeps at most one frame, checks lengths
  * by type before it takes a payload, and throws ERR_CHANNEL_FORMAT at the first thing that must not be.
@@ -57,6 +74,9 @@ export const PAYLOAD_BYTES_MAX = 256 * KIB
 export const WINDOW_BYTES = MIB
 /** Data leaves the host in pieces of at most this size. */
 export const PIECE_BYTES = 64 * KIB
+/** Programs beside the main one, and the window of each of their flows. */
+export const SESSIONS_MAX = 8
+export const SESSION_WINDOW_BYTES = 64 * KIB
 
 export const FrameType = {
   hello: 0x01,
@@ -79,7 +99,18 @@ export const FrameType = {
   stderr: 0x41,
   exit: 0x42,
   download: 0x43,
-  downloadEnd: 0x44
+  downloadEnd: 0x44,
+  exec: 0x50,
+  execSignal: 0x51,
+  execResize: 0x52,
+  execClose: 0x53,
+  execStdin: 0x54,
+  execStdinEnd: 0x55,
+  execOutputAck: 0x56,
+  execStdout: 0x60,
+  execStderr: 0x61,
+  execExit: 0x62,
+  execStdinAck: 0x63
 } as const
 export type FrameType = (typeof FrameType)[keyof typeof FrameType]
 
@@ -115,7 +146,11 @@ export const GUEST_FRAMES: FrameLengths = new Map<number, readonly [number, numb
   [FrameType.stderr, DATA],
   [FrameType.exit, [2, 2]],
   [FrameType.download, DATA],
-  [FrameType.downloadEnd, ERRNO]
+  [FrameType.downloadEnd, ERRNO],
+  [FrameType.execStdout, DATA],
+  [FrameType.execStderr, DATA],
+  [FrameType.execExit, [2, 2]],
+  [FrameType.execStdinAck, NONE]
 ])
 
 /** What a host may send. */
@@ -131,7 +166,14 @@ export const HOST_FRAMES: FrameLengths = new Map<number, readonly [number, numbe
   [FrameType.stdinEnd, NONE],
   [FrameType.upload, DATA],
   [FrameType.outputAck, NONE],
-  [FrameType.downloadAck, NONE]
+  [FrameType.downloadAck, NONE],
+  [FrameType.exec, [RUN_BYTES, PAYLOAD_BYTES_MAX]],
+  [FrameType.execSignal, [1, 1]],
+  [FrameType.execResize, [4, 4]],
+  [FrameType.execClose, NONE],
+  [FrameType.execStdin, DATA],
+  [FrameType.execStdinEnd, NONE],
+  [FrameType.execOutputAck, NONE]
 ])
 
 export function formatError(message: string): HostError {

@@ -88,6 +88,30 @@ export interface GuestFile {
 
 export type OutputStream = 'stdout' | 'stderr'
 
+export interface SessionOutput {
+  stream: OutputStream
+  data: Uint8Array
+}
+
+/**
+ * A program beside the main one, with streams of its own. It lives as long as it runs, nobody closes it, and the
+ * connection to its guest lasts: like a session of ssh it does not survive the daemon. The main program is untouched.
+ */
+export interface GuestSession {
+  /** Everything that it writes, to be iterated once: what is not taken holds the program back. @throws ERR_SESSION_LOST */
+  output(signal?: AbortSignal): AsyncIterable<SessionOutput>
+  /** Rejects with ERR_SESSION_LOST. A session that was closed ends by signal 9, or as it had ended before. */
+  readonly exited: Promise<ProgramExit>
+  /** Resolves when it fits into the window of what the program has not read yet. After the program's end, a no-op. */
+  stdin(data: Uint8Array, signal?: AbortSignal): Promise<void>
+  stdinEnd(): Promise<void>
+  /** Signal number 1..64 to its process group. */
+  signal(signal: number): Promise<void>
+  resize(size: TerminalSize): Promise<void>
+  /** Kill what still runs of it. */
+  close(): void
+}
+
 /**
  * What the daemon is told. `output` and `stdinTaken` are awaited before the guest is acknowledged, so that what
  * was acknowledged is never lost when the daemon is killed, and a slow disk holds the guest back.
@@ -124,6 +148,11 @@ export interface RunningServer {
   /** Signal number 1..64 to the program's process group. */
   signal(signal: number): Promise<void>
   resize(size: TerminalSize): Promise<void>
+  /**
+   * Run another program beside the main one. One that cannot be started ends with a status as in a shell.
+   * @throws ERR_SESSION_LIMIT, ERR_SESSION_LOST
+   */
+  exec(program: ProgramSpec): Promise<GuestSession>
   /** Everything below the guest's output directory; regular files and directories only. */
   getFiles(signal?: AbortSignal): AsyncIterable<GuestFile>
   /** Ask the guest to sync and power off; resolves when asked, see `ended`. */

@@ -10,6 +10,7 @@ import type { ServerFiles } from './server-files.ts'
 import { continueTasks, moveTasks, stopTasks } from './server-tasks.ts'
 import type {
   GuestFile,
+  GuestSession,
   ProcessRecord,
   ProgramSpec,
   RunningServer,
@@ -106,6 +107,10 @@ export class UmlServer implements RunningServer {
 
   async resize(size: TerminalSize): Promise<void> {
     await this.#channel.resize(size)
+  }
+
+  async exec(program: ProgramSpec): Promise<GuestSession> {
+    return this.#channel.exec(program)
   }
 
   getFiles(signal?: AbortSignal): AsyncIterable<GuestFile> {

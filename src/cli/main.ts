@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander'
 import { doctorCommand } from './commands/doctor.ts'
 import { discoverCommand } from './commands/discover.ts'
+import { execCommand } from './commands/exec.ts'
 import { factoryCommand } from './commands/factory.ts'
 import { hostCommand } from './commands/host.ts'
 import { idCommand } from './commands/id.ts'
@@ -31,8 +32,9 @@ Use somebody else's:
   ishare discover --cpu 1 --memory 512M          who lends what
   ishare run --cpu 1 --memory 512M --image debian --in data.csv --out results -- python3 -c 'print(1)'
   ishare ps | logs | attach | stop | receipt     what became of it
+  ishare exec last -t -- sh                      look around in its virtual server
 
-Exit status: that of the program for run and attach (125 if iShare failed), else 0, 1, 64 (usage),
+Exit status: that of the program for run, attach and exec (125 if iShare failed), else 0, 1, 64 (usage),
 69 (something needed is not there), 77 (refused by the provider's rules).`
 
 const program = new Command('ishare')
@@ -41,7 +43,15 @@ const program = new Command('ishare')
   .enablePositionalOptions()
   .addHelpText('after', EXAMPLES)
 
-for (const make of [runCommand, psCommand, logsCommand, attachCommand, stopCommand, receiptCommand])
+for (const make of [
+  runCommand,
+  psCommand,
+  logsCommand,
+  attachCommand,
+  execCommand,
+  stopCommand,
+  receiptCommand
+])
   program.addCommand(make())
 for (const make of [discoverCommand, offerCommand, provideCommand, hostCommand, peerCommand, factoryCommand])
   program.addCommand(make())

@@ -67,7 +67,7 @@ async function deliver(
         continue
       }
       progress.end()
-      await write(event.type === 'stdout' ? process.stdout : process.stderr, event.data)
+      await writeAll(event.type === 'stdout' ? process.stdout : process.stderr, event.data)
     } else if (options.detachWhenRunning && event.type === 'state' && AWAY.has(event.state))
       await keys.detach()
     else if (options.json) printJson(jsonOf(event))
@@ -88,7 +88,7 @@ function jsonOf(event: RunEvent): unknown {
 }
 
 /** Resolves when the stream has room again; a reader that went away ends the command as it would `cat`. */
-async function write(stream: NodeJS.WriteStream, data: Uint8Array): Promise<void> {
+export async function writeAll(stream: NodeJS.WriteStream, data: Uint8Array): Promise<void> {
   if (stream.write(data)) return
   await new Promise<void>((resolve) => stream.once('drain', resolve))
 }

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { constants } from 'node:os'
 import { codeOf } from '../helpers/errors.ts'
 import { bytesOf, framesOf, serverSpec, tarOf, textOf, untar } from '../helpers/daemon/server-spec.ts'
-import type { HostServer, HostServerSpec, RunHost } from '../../irun/host.ts'
+import type { HostServer, HostServerSpec, HostSession, RunHost } from '../../irun/host.ts'
 import { MIB, SECOND_MS } from '../../src/constants.ts'
 
 /** The slice of every host under test. */
@@ -276,6 +276,67 @@ export function runHostSuite(underTest: RunHostUnderTest): void {
     it('refuses input when the program has ended', async () => {
       const { id } = await run(serverSpec('true'))
       expect(await codeOf(() => host.stdin(id, 0, Buffer.from('late')))).to.equal('ERR_SERVER_STATE')
+    })
+  })
+
+  describe('programs beside the main one', () => {
+    const beside = (script: string) => ({ argv: ['sh', '-c', script], env: {} })
+
+    async function resultOf(
+      session: HostSession
+    ): Promise<{ stdout: string; stderr: string; exit: unknown }> {
+      const text = { stdout: '', stderr: '' }
+      for await (const { stream, data } of session.output) text[stream] += Buffer.from(data).toString()
+      return { ...text, exit: await session.exited }
+    }
+
+    it('have streams and a status of their own, and end without the main one', async () => {
+      const { id } = await running('cat')
+      const session = await host.exec(id, beside('echo out; echo err >&2; cat; exit 7'))
+      await session.stdin(Buffer.from('in\n'), { end: true })
+      expect(await resultOf(session)).to.deep.equal({
+        stdout: 'out\nin\n',
+        stderr: 'err\n',
+        exit: { kind: 'status', status: 7 }
+      })
+      await host.stdin(id, 0, Buffer.from('still here\n'), { end: true })
+      expect((await host.wait(id)).exit).to.deep.equal({ kind: 'status', status: 0 })
+      expect(textOf(await spoolOf(id), 1)).to.equal('here\nstill here\n')
+    })
+
+    it('are signalled, and killed when they are closed', async () => {
+      const { id } = await running('exec sleep 1000')
+      const signalled = await host.exec(
+        id,
+        beside('trap "exit 9" USR1; echo armed; while :; do sleep 0.05; done')
+      )
+      for await (const { data } of signalled.output)
+        if (data.length > 0) await signalled.signal(constants.signals.SIGUSR1)
+      expect(await signalled.exited).to.deep.equal({ kind: 'status', status: 9 })
+      const mark = `sleep 77${randomBytes(3).readUIntBE(0, 3)}`
+      const closed = await host.exec(id, beside(`echo ready; exec ${mark}`))
+      for await (const { data } of closed.output) if (data.length > 0) break
+      expect(await codeOf(() => closed.exited)).to.equal('ERR_SESSION_LOST')
+      const script = `while ps -o args | grep "^${mark}"; do sleep 0.05; done; echo none`
+      expect((await resultOf(await host.exec(id, beside(script)))).stdout).to.match(/none\n$/)
+    })
+
+    it('are refused where no program runs, and end with it', async () => {
+      const idle = serverSpec('true')
+      await host.create(idle)
+      expect(await codeOf(() => host.exec(idle.id, beside('true')))).to.equal('ERR_SERVER_STATE')
+      expect(await codeOf(() => host.exec('nobody-knows-this', beside('true')))).to.equal(
+        'ERR_SERVER_UNKNOWN'
+      )
+      const { id } = await running('cat')
+      const session = await host.exec(id, beside('exec sleep 1000'))
+      await host.stdin(id, 0, Buffer.alloc(0), { end: true })
+      await host.wait(id)
+      // Killed by the guest, or gone with it before it could say so.
+      await resultOf(session).then(
+        ({ exit }) => expect(exit).to.deep.equal({ kind: 'signal', signal: 9 }),
+        (error: unknown) => expect(error).to.have.property('code', 'ERR_SESSION_LOST')
+      )
     })
   })
 

@@ -17,6 +17,7 @@ import {
 } from '../../soda-host/virtual-server/process-identity.ts'
 import type {
   GuestFile,
+  GuestSession,
   LaunchSpec,
   ProcessRecord,
   ProgramSpec,
@@ -27,6 +28,7 @@ import type {
   ServerUsage,
   TerminalSize
 } from '../../soda-host/virtual-server/types.ts'
+import { fakeSession } from './fake-session.ts'
 import { FAKE_WINDOW_BYTES, type FakeCommand, type FakeEvent } from './fake-protocol.ts'
 
 /**
@@ -187,6 +189,11 @@ class FakeServer implements RunningServer {
 
   async resize(size: TerminalSize): Promise<void> {
     await this.#send({ type: 'resize', size })
+  }
+
+  async exec(program: ProgramSpec): Promise<GuestSession> {
+    this.#assertHere()
+    return fakeSession(program, join(this.#directory, 'guest'), this.ended)
   }
 
   async *getFiles(signal?: AbortSignal): AsyncGenerator<GuestFile> {

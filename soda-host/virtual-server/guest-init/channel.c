@@ -36,6 +36,12 @@ static size_t received_length;
 static uint8_t control[HEADER + PIECE_BYTES];
 static size_t control_length, control_sent;
 
+/* Main program, files, sessions. */
+#define OUTBOXES (2 + SESSIONS_MAX)
+/* Whose turn was the last, and whose frame may be on its way. */
+static unsigned int turn;
+static struct outbox *begun;
+
 static uint8_t boot_id[16];
 static uint64_t commands_done;
 
@@ -79,6 +85,8 @@ static void lose_connection(void)
 	is_cut = is_blocked = false;
 	received_length = 0;
 	control_length = control_sent = 0;
+	begun = NULL;
+	sessions_end();
 }
 
 /* ---- in ---- */
@@ -93,8 +101,8 @@ static bool handle_hello(struct span payload)
 	memcpy(&hello, payload.data, sizeof(hello));
 	is_good = hello.magic == PROTOCOL_MAGIC && hello.version == PROTOCOL_VERSION;
 	if (hello.output_stored == OUTPUT_STORED_UNKNOWN)
-		hello.output_stored = program_outbox.acked;
-	if (is_good && !outbox_rewind(&program_outbox, hello.output_stored))
+		hello.output_stored = program.outbox.acked;
+	if (is_good && !outbox_rewind(&program.outbox, hello.output_stored))
 		is_good = false;
 	if (download_sequence() == 0 || hello.download_sequence != download_sequence())
 		download_cancel();
@@ -128,17 +136,17 @@ static bool handle_command(const struct frame_header *header, struct span payloa
 
 	switch (header->type) {
 	case FRAME_RUN:
-		return program_run(payload);
+		return task_run(&program, payload);
 	case FRAME_SIGNAL:
 		if (payload.length != 1)
 			return false;
-		program_signal(payload.data[0]);
+		task_signal(&program, payload.data[0]);
 		return true;
 	case FRAME_RESIZE:
 		if (payload.length != sizeof(size))
 			return false;
 		memcpy(&size, payload.data, sizeof(size));
-		program_resize(size);
+		task_resize(&program, size);
 		return true;
 	case FRAME_PUT:
 		return upload_begin(header->sequence, payload);
@@ -159,17 +167,19 @@ static bool handle_frame(const struct frame_header *header, struct span payload)
 		return header->type == FRAME_HELLO && handle_hello(payload);
 	switch (header->type) {
 	case FRAME_STDIN:
-		return input_receive(header->position, payload);
+		return input_receive(&program.input, header->position, payload);
 	case FRAME_STDIN_END:
-		return payload.length == 0 && input_end(header->position);
+		return payload.length == 0 && input_end(&program.input, header->position);
 	case FRAME_UPLOAD:
 		return upload_data(header->sequence, header->position, payload);
 	case FRAME_OUTPUT_ACK:
-		return payload.length == 0 && outbox_ack(&program_outbox, header->position);
+		return payload.length == 0 && outbox_ack(&program.outbox, header->position);
 	case FRAME_DOWNLOAD_ACK:
 		/* One that crossed a newer request means nothing. */
 		return payload.length == 0 && (header->sequence != download_sequence() ||
 					       outbox_ack(&download_outbox, header->position));
+	case FRAME_EXEC ... FRAME_EXEC_OUTPUT_ACK:
+		return sessions_frame(header, payload);
 	default:
 		if (header->sequence != commands_done + 1 || !handle_command(header, payload))
 			return false;
@@ -259,19 +269,19 @@ static bool make_hello(void)
 		.magic = PROTOCOL_MAGIC,
 		.version = PROTOCOL_VERSION,
 		.commands_done = commands_done,
-		.stdin_received = input_received(),
-		.stdin_taken = input_taken(),
-		.output_produced = program_outbox.produced,
-		.output_acked = program_outbox.acked,
+		.stdin_received = program.input.received,
+		.stdin_taken = program.input.taken,
+		.output_produced = program.outbox.produced,
+		.output_acked = program.outbox.acked,
 		.upload_sequence = upload_sequence(),
 		.upload_received = upload_received(),
 	};
 	int error;
 
 	memcpy(hello.boot_id, boot_id, sizeof(boot_id));
-	if (program_is_started())
+	if (program.is_started)
 		hello.flags |= HELLO_STARTED;
-	if (input_is_ended())
+	if (program.input.is_ended)
 		hello.flags |= HELLO_STDIN_ENDED;
 	if (upload_result(&error)) {
 		hello.flags |= HELLO_UPLOAD_DONE;
@@ -307,6 +317,7 @@ static bool make_upload_answer(void)
 static bool make_due(void)
 {
 	struct exit_report report;
+	struct session_news news;
 	int32_t error;
 
 	if (!told.hello)
@@ -315,15 +326,21 @@ static bool make_due(void)
 		told.commands = commands_done;
 		return make_control(FRAME_COMMAND_ACK, commands_done, 0, NULL, 0);
 	}
-	if (told.stdin_taken != input_taken()) {
-		told.stdin_taken = input_taken();
+	if (told.stdin_taken != program.input.taken) {
+		told.stdin_taken = program.input.taken;
 		return make_control(FRAME_STDIN_ACK, 0, told.stdin_taken, NULL, 0);
 	}
 	if (make_upload_answer())
 		return true;
-	if (!told.exit && program_exit(&report) && outbox_is_all_sent(&program_outbox)) {
+	if (!told.exit && task_exit(&program, &report) && outbox_is_all_sent(&program.outbox)) {
 		told.exit = true;
-		return make_control(FRAME_EXIT, 0, program_outbox.produced, &report, sizeof(report));
+		return make_control(FRAME_EXIT, 0, program.outbox.produced, &report, sizeof(report));
+	}
+	if (sessions_news(&news)) {
+		bool is_exit = news.type == FRAME_EXEC_EXIT;
+
+		return make_control(news.type, news.sequence, news.position, &news.report,
+				    is_exit ? sizeof(news.report) : 0);
 	}
 	if (!told.download_end && download_end(&error) && outbox_is_all_sent(&download_outbox)) {
 		told.download_end = true;
@@ -333,28 +350,42 @@ static bool make_due(void)
 	return false;
 }
 
-/* Whose bytes are next: a frame that was begun is finished first. */
+static struct outbox *outbox_at(unsigned int index)
+{
+	if (index == 0)
+		return &program.outbox;
+	return index == 1 ? &download_outbox : session_outbox(index - 2);
+}
+
+/* In turns, so that nobody who has much to say keeps the others from saying anything. */
 static struct outbox *next_outbox(void)
 {
-	if (!outbox_is_between_frames(&program_outbox))
-		return &program_outbox;
-	if (!outbox_is_between_frames(&download_outbox))
-		return &download_outbox;
+	for (unsigned int i = 0; i < OUTBOXES; i++) {
+		struct outbox *box;
+
+		turn = (turn + 1) % OUTBOXES;
+		box = outbox_at(turn);
+		if (box && !outbox_is_all_sent(box))
+			return box;
+	}
 	return NULL;
 }
 
+/* A frame that was begun is finished first. */
 static struct span next_span(struct outbox **box)
 {
 	struct span span = { NULL, 0 };
 
 	*box = NULL;
-	if (control_sent == control_length)
-		*box = next_outbox();
+	if (control_sent == control_length && begun && !outbox_is_between_frames(begun))
+		*box = begun;
 	if (!*box && (control_sent < control_length || make_due()))
 		return (struct span){ control + control_sent, control_length - control_sent };
 	if (!*box)
-		*box = outbox_is_all_sent(&program_outbox) ? &download_outbox : &program_outbox;
-	span.data = outbox_next(*box, &span.length);
+		*box = next_outbox();
+	begun = *box;
+	if (*box)
+		span.data = outbox_next(*box, &span.length);
 	return span;
 }
 

@@ -21,7 +21,7 @@
 #define STEP_RECORDS 16
 
 struct outbox download_outbox;
-static uint8_t buffer[OUTBOX_BYTES];
+static uint8_t buffer[OUTBOX_BYTES(WINDOW_BYTES)];
 
 static uint64_t sequence;
 static enum { IDLE, WALKING, ENDED } state;
@@ -43,7 +43,7 @@ static uint64_t file_left;
 
 void download_init(void)
 {
-	outbox_init(&download_outbox, buffer);
+	outbox_init(&download_outbox, buffer, WINDOW_BYTES);
 }
 
 static void release(void)

@@ -6,8 +6,10 @@
  *
  * boot.c     file systems, limits, host name;  network.c  interfaces
  * channel.c  frames in and out, hello after every connection
- * program.c  the program: start, output, signals, end
+ * task.c     a program with its streams: start, output, signals, end
  * input.c    its standard input
+ * program.c  the program that the server is for
+ * sessions.c programs that the tenant runs beside it
  * upload.c   files in;  download.c  files out
  *
  * Whoever sends bytes sets a mark that an acknowledgement is due; channel.c
@@ -26,6 +28,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define WORK_DIRECTORY "/work"
 #define OUT_DIRECTORY "/out"
@@ -61,31 +64,92 @@ void channel_flush(void);
 /* The host wants the end; answered as far as it goes. */
 bool channel_is_power_off_due(void);
 
-/* program.c */
-extern struct outbox program_outbox;
-void program_init(void);
-bool program_is_started(void);
-/* False if the request makes no sense; a program that cannot be started ends with a status. */
-bool program_run(struct span request);
-void program_signal(int number);
-void program_resize(struct terminal_size size);
-#define PROGRAM_POLLS 3
-void program_poll(struct pollfd polls[PROGRAM_POLLS]);
-void program_handle(const struct pollfd polls[PROGRAM_POLLS]);
-/* True once the program has ended and all of its output is in the outbox. */
-bool program_exit(struct exit_report *report);
-
 /* input.c */
-void input_open(int fd, bool is_terminal);
+struct input {
+	uint8_t *ring;
+	size_t window;
+	uint64_t received, taken;
+	bool is_ended;
+	/* No program yet, a program that reads, or nobody any more. */
+	enum { INPUT_WAITING, INPUT_OPEN, INPUT_GONE } state;
+	bool is_terminal;
+	int fd;
+};
+void input_init(struct input *input, uint8_t *ring, size_t window);
+void input_open(struct input *input, int fd, bool is_terminal);
 /* Nobody reads any more: what there is and what comes is thrown away. */
-void input_discard(void);
-bool input_receive(uint64_t position, struct span data);
-bool input_end(uint64_t position);
-void input_poll(struct pollfd *poll);
-void input_handle(void);
-uint64_t input_received(void);
-uint64_t input_taken(void);
-bool input_is_ended(void);
+void input_discard(struct input *input);
+bool input_receive(struct input *input, uint64_t position, struct span data);
+bool input_end(struct input *input, uint64_t position);
+void input_poll(const struct input *input, struct pollfd *poll);
+void input_handle(struct input *input);
+
+/* task.c */
+struct task {
+	uint64_t sequence; /* of the session, 0 for the main program */
+	enum frame_type stdout_type; /* that of standard error is the next number */
+	bool is_started, has_ended;
+	pid_t pid;
+	struct exit_report report;
+	/* Standard output and error; a terminal is both, and `output_fds[0]`. */
+	int output_fds[2];
+	/* The program's side of the terminal, so that it has a reader's end as long as the program lives. */
+	int terminal_fd;
+	size_t last_words; /* read after the end */
+	struct outbox outbox;
+	struct input input;
+};
+struct task_memory {
+	uint8_t *output; /* OUTBOX_BYTES(window) */
+	uint8_t *input; /* window */
+	size_t window;
+	enum frame_type stdout_type;
+};
+/* As new; only `sequence` stays. */
+void task_init(struct task *task, const struct task_memory *memory);
+/* False if the request makes no sense; a program that cannot be started ends with a status. */
+bool task_run(struct task *task, struct span request);
+bool task_is_running(const struct task *task);
+/* To its process group. */
+void task_signal(const struct task *task, int number);
+void task_resize(const struct task *task, struct terminal_size size);
+/* Its first process was waited for. */
+void task_ended(struct task *task, int status);
+/* Its output is of no more use. */
+void task_close(struct task *task);
+enum { POLL_INPUT, POLL_STDOUT, POLL_STDERR, TASK_POLLS };
+void task_poll(const struct task *task, struct pollfd polls[TASK_POLLS]);
+void task_handle(struct task *task, const struct pollfd polls[TASK_POLLS]);
+void task_read_last_words(struct task *task);
+/* True once it has ended and all of its output is in the outbox. */
+bool task_exit(const struct task *task, struct exit_report *report);
+
+/* program.c */
+extern struct task program;
+void program_init(void);
+/* Wait for what has ended. */
+void program_poll(struct pollfd *poll);
+void program_reap(void);
+
+/* sessions.c */
+#define SESSION_POLLS (SESSIONS_MAX * TASK_POLLS)
+void sessions_init(void);
+/* The connection is lost: they end with it. */
+void sessions_end(void);
+/* False if the host breaks the protocol. */
+bool sessions_frame(const struct frame_header *header, struct span payload);
+void sessions_poll(struct pollfd polls[SESSION_POLLS]);
+void sessions_handle(const struct pollfd polls[SESSION_POLLS]);
+void sessions_reaped(pid_t pid, int status);
+/* NULL if that slot is free. */
+struct outbox *session_outbox(unsigned int slot);
+/* An acknowledgement or an exit that is due; false if none. */
+struct session_news {
+	enum frame_type type;
+	uint64_t sequence, position;
+	struct exit_report report;
+};
+bool sessions_news(struct session_news *news);
 
 /* upload.c */
 bool upload_begin(uint64_t sequence, struct span request);

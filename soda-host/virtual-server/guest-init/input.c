@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 /*
- * Standard input of the program: a ring of one window between the channel and
+ * Standard input of a program: a ring of one window between the channel and
  * a pipe or terminal. taken <= received <= taken + window; the host learns
- * both, and goes on at `received` after a reconnect.
+ * both. That of the main program goes on at `received` after a reconnect.
  */
 #include "init.h"
 #include <errno.h>
@@ -11,133 +11,117 @@
 #include <termios.h>
 #include <unistd.h>
 
-static uint8_t ring[WINDOW_BYTES];
-static uint64_t received, taken;
-static bool is_ended;
-/* No program yet, a program that reads, or nobody any more. */
-static enum { WAITING, OPEN, GONE } state;
-static bool is_terminal;
-static int input_fd = -1;
-
-static void drop_all(void)
+static void drop_all(struct input *input)
 {
-	taken = received;
+	input->taken = input->received;
+}
+
+void input_init(struct input *input, uint8_t *ring, size_t window)
+{
+	*input = (struct input){ .ring = ring, .window = window, .fd = -1 };
 }
 
 /* A terminal has no end of its own: its end-of-file character says it. */
-static void send_end(void)
+static void send_end(struct input *input)
 {
 	struct termios settings;
 	char character = 4;
 
-	if (!is_terminal) {
-		close(input_fd);
-	} else if (tcgetattr(input_fd, &settings) == 0) {
+	if (!input->is_terminal) {
+		close(input->fd);
+	} else if (tcgetattr(input->fd, &settings) == 0) {
 		character = (char)settings.c_cc[VEOF];
-		if (write(input_fd, &character, 1) < 0 && errno == EAGAIN)
+		if (write(input->fd, &character, 1) < 0 && errno == EAGAIN)
 			return;
 	}
-	state = GONE;
-	input_fd = -1;
+	input->state = INPUT_GONE;
+	input->fd = -1;
 }
 
-static void end_if_due(void)
+static void end_if_due(struct input *input)
 {
-	if (state == OPEN && is_ended && taken == received)
-		send_end();
+	if (input->state == INPUT_OPEN && input->is_ended && input->taken == input->received)
+		send_end(input);
 }
 
-void input_open(int fd, bool terminal)
+void input_open(struct input *input, int fd, bool is_terminal)
 {
-	input_fd = fd;
-	is_terminal = terminal;
-	state = OPEN;
-	end_if_due();
+	input->fd = fd;
+	input->is_terminal = is_terminal;
+	input->state = INPUT_OPEN;
+	end_if_due(input);
 }
 
-void input_discard(void)
+void input_discard(struct input *input)
 {
 	/* The descriptor of a terminal belongs to the output side. */
-	if (state == OPEN && !is_terminal)
-		close(input_fd);
-	state = GONE;
-	input_fd = -1;
-	drop_all();
+	if (input->state == INPUT_OPEN && !input->is_terminal)
+		close(input->fd);
+	input->state = INPUT_GONE;
+	input->fd = -1;
+	drop_all(input);
 }
 
-bool input_receive(uint64_t position, struct span data)
+bool input_receive(struct input *input, uint64_t position, struct span data)
 {
-	size_t offset = (size_t)(position % WINDOW_BYTES);
-	size_t to_end = WINDOW_BYTES - offset;
+	size_t offset = (size_t)(position % input->window);
+	size_t to_end = input->window - offset;
 
-	if (position != received || is_ended || data.length > WINDOW_BYTES - (received - taken))
+	if (position != input->received || input->is_ended ||
+	    data.length > input->window - (input->received - input->taken))
 		return false;
 	if (data.length <= to_end) {
-		memcpy(ring + offset, data.data, data.length);
+		memcpy(input->ring + offset, data.data, data.length);
 	} else {
-		memcpy(ring + offset, data.data, to_end);
-		memcpy(ring, data.data + to_end, data.length - to_end);
+		memcpy(input->ring + offset, data.data, to_end);
+		memcpy(input->ring, data.data + to_end, data.length - to_end);
 	}
-	received += data.length;
-	if (state == GONE)
-		drop_all();
+	input->received += data.length;
+	if (input->state == INPUT_GONE)
+		drop_all(input);
 	return true;
 }
 
-bool input_end(uint64_t position)
+bool input_end(struct input *input, uint64_t position)
 {
-	if (position != received)
+	if (position != input->received)
 		return false;
-	is_ended = true;
-	end_if_due();
+	input->is_ended = true;
+	end_if_due(input);
 	return true;
 }
 
-void input_poll(struct pollfd *poll)
+void input_poll(const struct input *input, struct pollfd *poll)
 {
-	bool is_pending = state == OPEN && (taken < received || is_ended);
+	bool is_pending = input->state == INPUT_OPEN &&
+			  (input->taken < input->received || input->is_ended);
 
-	poll->fd = is_pending ? input_fd : -1;
+	poll->fd = is_pending ? input->fd : -1;
 	poll->events = POLLOUT;
 }
 
-void input_handle(void)
+void input_handle(struct input *input)
 {
-	size_t offset = (size_t)(taken % WINDOW_BYTES);
-	size_t length = (size_t)(received - taken);
-	size_t first = length < WINDOW_BYTES - offset ? length : WINDOW_BYTES - offset;
+	size_t offset = (size_t)(input->taken % input->window);
+	size_t length = (size_t)(input->received - input->taken);
+	size_t first = length < input->window - offset ? length : input->window - offset;
 	struct iovec parts[2] = {
-		{ .iov_base = ring + offset, .iov_len = first },
-		{ .iov_base = ring, .iov_len = length - first },
+		{ .iov_base = input->ring + offset, .iov_len = first },
+		{ .iov_base = input->ring, .iov_len = length - first },
 	};
 	ssize_t written;
 
-	if (state != OPEN)
+	if (input->state != INPUT_OPEN)
 		return;
 	if (length > 0) {
-		written = writev(input_fd, parts, 2);
+		written = writev(input->fd, parts, 2);
 		if (written < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
 		if (written < 0) {
-			input_discard();
+			input_discard(input);
 			return;
 		}
-		taken += (uint64_t)written;
+		input->taken += (uint64_t)written;
 	}
-	end_if_due();
-}
-
-uint64_t input_received(void)
-{
-	return received;
-}
-
-uint64_t input_taken(void)
-{
-	return taken;
-}
-
-bool input_is_ended(void)
-{
-	return is_ended;
+	end_if_due(input);
 }

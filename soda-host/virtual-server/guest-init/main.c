@@ -3,7 +3,13 @@
 #include <errno.h>
 #include <signal.h>
 
-enum { POLL_CHANNEL, POLL_INPUT, POLL_PROGRAM, POLLS = POLL_PROGRAM + PROGRAM_POLLS };
+enum {
+	POLL_CHANNEL,
+	POLL_SIGNAL,
+	POLL_PROGRAM,
+	POLL_SESSIONS = POLL_PROGRAM + TASK_POLLS,
+	POLLS = POLL_SESSIONS + SESSION_POLLS,
+};
 
 static void turn(void)
 {
@@ -12,16 +18,18 @@ static void turn(void)
 
 	channel_flush();
 	channel_poll(&polls[POLL_CHANNEL]);
-	input_poll(&polls[POLL_INPUT]);
-	program_poll(&polls[POLL_PROGRAM]);
+	program_poll(&polls[POLL_SIGNAL]);
+	task_poll(&program, &polls[POLL_PROGRAM]);
+	sessions_poll(&polls[POLL_SESSIONS]);
 	if (poll(polls, POLLS, is_walking ? 0 : -1) < 0) {
 		if (errno != EINTR)
 			report("poll: error %d", errno);
 		return;
 	}
-	program_handle(&polls[POLL_PROGRAM]);
-	if (polls[POLL_INPUT].revents)
-		input_handle();
+	task_handle(&program, &polls[POLL_PROGRAM]);
+	sessions_handle(&polls[POLL_SESSIONS]);
+	if (polls[POLL_SIGNAL].revents)
+		program_reap();
 	if (polls[POLL_CHANNEL].revents)
 		channel_handle(polls[POLL_CHANNEL].revents);
 }
@@ -30,6 +38,7 @@ int main(void)
 {
 	boot();
 	program_init();
+	sessions_init();
 	download_init();
 	channel_open();
 	while (!channel_is_power_off_due())

@@ -30,15 +30,17 @@ static size_t following(const struct outbox *box, size_t offset)
 	return box->free < box->first && end == box->wrap ? 0 : end;
 }
 
-void outbox_init(struct outbox *box, uint8_t *buffer)
+void outbox_init(struct outbox *box, uint8_t *buffer, size_t window)
 {
 	memset(box, 0, sizeof(*box));
 	box->buffer = buffer;
+	box->window = window;
+	box->size = OUTBOX_BYTES(window);
 }
 
 void outbox_reset(struct outbox *box)
 {
-	outbox_init(box, box->buffer);
+	outbox_init(box, box->buffer, box->window);
 }
 
 /* One byte always stays free: full and empty must not look alike. */
@@ -49,7 +51,7 @@ static size_t payload_space(size_t bytes)
 
 static size_t space_here(const struct outbox *box)
 {
-	size_t end = box->free < box->first ? box->first : OUTBOX_BYTES;
+	size_t end = box->free < box->first ? box->first : box->size;
 
 	return payload_space(end - box->free);
 }
@@ -61,7 +63,7 @@ static size_t space_at_front(const struct outbox *box)
 
 size_t outbox_room(const struct outbox *box, size_t want)
 {
-	size_t window = WINDOW_BYTES - (size_t)(box->produced - box->acked);
+	size_t window = box->window - (size_t)(box->produced - box->acked);
 	size_t here = space_here(box);
 	size_t front = space_at_front(box);
 	size_t room = here > front ? here : front;

@@ -16,10 +16,12 @@
 #include <stddef.h>
 
 /* Room for a full window in the smallest pieces that program output comes in. */
-#define OUTBOX_BYTES (WINDOW_BYTES + WINDOW_BYTES / 8)
+#define OUTBOX_BYTES(window) ((window) + (window) / 8)
 
 struct outbox {
 	uint8_t *buffer;
+	size_t size; /* of the buffer */
+	size_t window; /* payload bytes that may be unacknowledged */
 	size_t first; /* oldest record */
 	size_t free; /* where the next record begins */
 	size_t wrap; /* end of the records before the front; valid if free < first */
@@ -29,7 +31,8 @@ struct outbox {
 	uint64_t produced;
 };
 
-void outbox_init(struct outbox *box, uint8_t *buffer);
+/* `buffer`: OUTBOX_BYTES(window). */
+void outbox_init(struct outbox *box, uint8_t *buffer, size_t window);
 /* Drop everything and count from 0 again. */
 void outbox_reset(struct outbox *box);
 /* Room for a payload of at most `want` bytes; returns how much, 0 if none. */

@@ -22,6 +22,9 @@
 #define PATH_BYTES_MAX 1024
 #define ENTRIES_MAX 100000
 #define DEPTH_MAX 64
+/* Programs beside the main one, and the window of each of their flows of bytes. */
+#define SESSIONS_MAX 8
+#define SESSION_WINDOW_BYTES (64 * 1024)
 #define ARGUMENTS_MAX 1024
 #define ENVIRONMENT_MAX 1024
 
@@ -42,6 +45,15 @@ enum frame_type {
 	FRAME_OUTPUT_ACK = 0x28,
 	FRAME_DOWNLOAD_ACK = 0x29,
 
+	/* host to guest: sessions, named by `sequence` */
+	FRAME_EXEC = 0x50,
+	FRAME_EXEC_SIGNAL = 0x51,
+	FRAME_EXEC_RESIZE = 0x52,
+	FRAME_EXEC_CLOSE = 0x53,
+	FRAME_EXEC_STDIN = 0x54,
+	FRAME_EXEC_STDIN_END = 0x55,
+	FRAME_EXEC_OUTPUT_ACK = 0x56,
+
 	/* guest to host */
 	FRAME_COMMAND_ACK = 0x30,
 	FRAME_STDIN_ACK = 0x31,
@@ -52,6 +64,10 @@ enum frame_type {
 	FRAME_EXIT = 0x42,
 	FRAME_DOWNLOAD = 0x43,
 	FRAME_DOWNLOAD_END = 0x44,
+	FRAME_EXEC_STDOUT = 0x60,
+	FRAME_EXEC_STDERR = 0x61,
+	FRAME_EXEC_EXIT = 0x62,
+	FRAME_EXEC_STDIN_ACK = 0x63,
 };
 
 struct frame_header {

@@ -7,20 +7,8 @@ import { withConsumer } from '../consumer.ts'
 import { exitStatusOfRun } from '../exit-status.ts'
 import { jsonOption, networkOptions } from '../options.ts'
 import { note, printFacts, printJson, printTable } from '../output.ts'
+import { resolveRun, RUN_ARGUMENT } from '../run-argument.ts'
 import { runSession } from '../run-session.ts'
-
-const RUN_ARGUMENT = 'run id, its first letters if no other run has them, or `last`'
-
-/** @throws ERR_RUN_UNKNOWN when none or more than one fits */
-function resolve(runs: RunClient, wanted: string): RunSummary {
-  const all = runs.list()
-  const fitting = wanted === 'last' ? all.slice(0, 1) : all.filter(({ runId }) => runId.startsWith(wanted))
-  const [run, second] = fitting
-  if (run === undefined) throw new RunError('ERR_RUN_UNKNOWN', `no run ${wanted}; see: ishare ps -a`)
-  if (second !== undefined)
-    throw new RunError('ERR_RUN_UNKNOWN', `more than one run begins with ${wanted}: give more letters`)
-  return run
-}
 
 function outcomeText({ outcome, failure }: RunSummary): string {
   if (outcome !== undefined) {
@@ -78,7 +66,7 @@ export function logsCommand(): Command {
   return networkOptions(command).action(async (wanted: string, flags: { follow?: boolean }) => {
     await withConsumer({ ...flags }, async (peer) => {
       const { runs } = peer.services.ishare
-      const { runId } = resolve(runs, wanted)
+      const { runId } = resolveRun(runs, wanted)
       const stop = new AbortController()
       const onInterrupt = () => stop.abort()
       process.once('SIGINT', onInterrupt)
@@ -110,7 +98,7 @@ export function attachCommand(): Command {
   ) => {
     await withConsumer({ ...flags }, async (peer) => {
       const { runs } = peer.services.ishare
-      const run = resolve(runs, wanted)
+      const run = resolveRun(runs, wanted)
       if (run.outcome !== undefined && run.state === 'receipt') {
         note(`The run has ended (${outcomeText(run)}); see: ishare logs ${run.runId}`)
         process.exitCode = exitStatusOfRun({ outcome: run.outcome })
@@ -140,7 +128,7 @@ export function stopCommand(): Command {
     await withConsumer({ ...flags }, async (peer) => {
       const { runs } = peer.services.ishare
       for (const name of wanted) {
-        const { runId } = resolve(runs, name)
+        const { runId } = resolveRun(runs, name)
         await runs.stop(runId)
         console.log(runId)
       }
@@ -157,7 +145,7 @@ export function receiptCommand(): Command {
     async (wanted: string, flags: { json?: boolean; token?: boolean }) => {
       await withConsumer({ ...flags }, async (peer) => {
         const { runs } = peer.services.ishare
-        const { runId, state } = resolve(runs, wanted)
+        const { runId, state } = resolveRun(runs, wanted)
         const receipt = await runs.receipt(runId)
         if (receipt === undefined)
           throw new RunError(

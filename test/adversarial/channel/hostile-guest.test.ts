@@ -13,9 +13,12 @@ import {
   encodeHeader,
   FRAME_HEADER_BYTES,
   FrameType,
+  SESSION_WINDOW_BYTES,
+  SESSIONS_MAX,
   WINDOW_BYTES
 } from '../../../soda-host/virtual-server/frames.ts'
-import type { GuestFile } from '../../../soda-host/virtual-server/types.ts'
+import { HostError } from '../../../src/errors.ts'
+import type { GuestFile, GuestSession } from '../../../soda-host/virtual-server/types.ts'
 import { codeOf } from '../../helpers/errors.ts'
 import { inputFile, readFiles, RecordingListener } from '../../helpers/launched.ts'
 import {
@@ -405,5 +408,94 @@ describe('a guest that floods', function () {
     expect((await stage.connection.next(FrameType.outputAck)).position).to.equal(9)
     await stage.guest.die()
     expect((await stage.channel.closed).code).to.equal('ERR_CHANNEL_CLOSED')
+  })
+})
+
+describe('a guest that lies about sessions', function () {
+  this.timeout(30_000)
+  const program = { argv: ['cat'], env: {} }
+
+  /** With one session, its first, open. */
+  async function sessionScene(): Promise<Scene & { session: GuestSession }> {
+    const stage = await scene()
+    const opened = stage.channel.exec(program)
+    await stage.connection.next(FrameType.exec)
+    return { ...stage, session: await opened }
+  }
+
+  it('is thrown out, and whoever waits for the session is told', async () => {
+    const lies: ((connection: ScriptedConnection) => void)[] = [
+      (guest) => guest.send(FrameType.execStdout, { sequence: 2 }, Buffer.from('of another')),
+      (guest) => guest.send(FrameType.execStdout, { sequence: 0 }, Buffer.from('of none')),
+      (guest) => guest.send(FrameType.execStdout, { sequence: 1, position: 1 }, Buffer.from('too far')),
+      (guest) => guest.send(FrameType.execStdout, { sequence: 1 }, Buffer.alloc(SESSION_WINDOW_BYTES + 1)),
+      (guest) => guest.send(FrameType.execStdinAck, { sequence: 1, position: 1 }),
+      (guest) => guest.send(FrameType.execStdinAck, { sequence: 1, position: 0 }),
+      (guest) => guest.send(FrameType.execExit, { sequence: 1, position: 1 }, Buffer.of(0, 0)),
+      (guest) => guest.send(FrameType.execExit, { sequence: 1 }, Buffer.of(2, 0)),
+      (guest) => guest.send(FrameType.execExit, { sequence: 1 }, Buffer.of(1, 65)),
+      (guest) => {
+        for (let i = 0; i < 2; i++) guest.send(FrameType.execExit, { sequence: 1 }, Buffer.of(0, 0))
+      },
+      (guest) => {
+        for (let position = 0; position < SESSION_WINDOW_BYTES; position++)
+          guest.send(
+            position % 2 === 0 ? FrameType.execStdout : FrameType.execStderr,
+            { sequence: 1, position },
+            Buffer.of(1)
+          )
+      }
+    ]
+    for (const lie of lies) {
+      await using stage = await sessionScene()
+      const ending = stage.session.exited.then(
+        () => 'ended',
+        (error: unknown) => (error as { code: string }).code
+      )
+      lie(stage.connection)
+      await isThrownOut(stage)
+      expect(await ending).to.be.oneOf(['ended', 'ERR_SESSION_LOST'])
+      expect(await codeOf(() => stage.channel.exec(program))).to.equal('ERR_CHANNEL_FORMAT')
+    }
+  })
+
+  it('by never ending them has no more of them, and waits alone', async () => {
+    await using stage = await sessionScene()
+    const others = Array.from({ length: SESSIONS_MAX - 1 }, () => stage.channel.exec(program))
+    for (const other of await Promise.all(others)) other.close()
+    stage.session.close()
+    expect(await codeOf(() => stage.channel.exec(program))).to.equal('ERR_SESSION_LIMIT')
+    stage.connection.send(FrameType.stdout, {}, Buffer.from('main'))
+    await stage.listener.until((listener) => listener.text('stdout') === 'main')
+    stage.connection.send(FrameType.execExit, { sequence: 1 }, Buffer.of(1, 9))
+    await stage.session.exited
+    await stage.channel.exec(program)
+  })
+
+  it('by never reading holds back who feeds a session, not the daemon', async () => {
+    await using stage = await sessionScene()
+    const stop = new AbortController()
+    const feeding = codeOf(() => stage.session.stdin(Buffer.alloc(10 * SESSION_WINDOW_BYTES), stop.signal))
+    const seen = await stage.connection.next(FrameType.execStdin)
+    expect(seen.payload.length).to.be.at.most(SESSION_WINDOW_BYTES)
+    stop.abort(new HostError('ERR_HOST_REQUEST', 'no longer'))
+    expect(await feeding).to.equal('ERR_HOST_REQUEST')
+  })
+
+  it('with what crosses the end of a session is forgiven: output after it was closed, but not kept', async () => {
+    await using stage = await sessionScene()
+    stage.session.close()
+    await stage.connection.next(FrameType.execClose)
+    for (let i = 0; i < 100; i++) {
+      const position = i * SESSION_WINDOW_BYTES
+      stage.connection.send(
+        FrameType.execStdout,
+        { sequence: 1, position },
+        Buffer.alloc(SESSION_WINDOW_BYTES)
+      )
+      const ack = await stage.connection.next(FrameType.execOutputAck)
+      expect(ack.position).to.equal(position + SESSION_WINDOW_BYTES)
+    }
+    for await (const _ of stage.session.output()) expect.fail('output of a closed session')
   })
 })

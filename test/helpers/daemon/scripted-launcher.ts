@@ -1,3 +1,4 @@
+import { HostError } from '../../../src/errors.ts'
 import type {
   GuestFile,
   RunningServer,
@@ -41,6 +42,9 @@ export function scriptedLauncher(script: ScriptedGuest): ScriptedLauncher {
         stdinEnd: async () => undefined,
         signal: async () => undefined,
         resize: async () => undefined,
+        exec: async () => {
+          throw new HostError('ERR_SESSION_LOST', 'the script says nothing of other programs')
+        },
         getFiles: () => noFiles(),
         powerOff: async () => leave('halted'),
         kill: async () => leave('killed'),

@@ -94,6 +94,9 @@ export function echoHost(image: { name: string; digest: string; sizeBytes: numbe
     },
     signal: async () => undefined,
     resize: async () => undefined,
+    exec: async (id) => {
+      throw new HostError('ERR_SERVER_STATE', `${id} runs nothing but its echo`)
+    },
     wait: async (id, signal) => {
       const echo = find(id)
       while (echo.server.state !== 'exited')

@@ -4,6 +4,7 @@ import { hostClient, type HostClient } from '../../../soda-host/client/index.ts'
 import type { DaemonConfig } from '../../../soda-host/daemon/index.ts'
 import { SUITE_SLICE } from '../../compliance/run-host.suite.ts'
 import { requires } from '../../helpers/capabilities.ts'
+import { codeOf } from '../../helpers/errors.ts'
 import { startDaemonProcess, type DaemonProcess } from '../../helpers/daemon/daemon-process.ts'
 import { guestProcesses } from '../../helpers/daemon/guest-processes.ts'
 import { bytesOf, framesOf, serverSpec, tarOf, textOf, untar } from '../../helpers/daemon/server-spec.ts'
@@ -79,6 +80,31 @@ describe('a daemon with real guests that is killed and started again', function 
     const output = Buffer.concat(framesOf(await following).map((frame) => frame.data))
     expect(output.equals(Buffer.concat([Buffer.from('from a file\n'), data]))).to.equal(true)
     expect((await untar(host.files(spec.id))).get('copy')?.equals(data)).to.equal(true)
+  })
+
+  it('ends sessions with the daemon, in the guest too, while the program goes on', async () => {
+    const spec = serverSpec('echo started; cat')
+    await host.create(spec)
+    await host.start(spec.id)
+    await untilOutput(spec.id, 'started')
+    const beside = (script: string) => ({ argv: ['sh', '-c', script], env: {} })
+    const session = await host.exec(spec.id, beside('echo ready; sleep 86400 & wait'))
+    const ended = (async () => {
+      for await (const { data } of session.output) if (data.length > 0) await restart()
+    })()
+    expect(await codeOf(() => ended)).to.equal('ERR_SESSION_LOST')
+    expect(await codeOf(() => session.exited)).to.equal('ERR_SESSION_LOST')
+    const code = await codeOf(() => session.signal(9))
+    expect(code).to.equal('ERR_SESSION_UNKNOWN')
+    const look = await host.exec(
+      spec.id,
+      beside('while ps -o args | grep -q "sleep 8640[0]"; do sleep 0.05; done; echo looked')
+    )
+    let text = ''
+    for await (const { data } of look.output) text += Buffer.from(data).toString()
+    expect(text).to.equal('looked\n')
+    await host.stdin(spec.id, 0, Buffer.from('more'), { end: true })
+    expect((await host.wait(spec.id)).exit).to.deep.equal({ kind: 'status', status: 0 })
   })
 
   it('boots again what was booting', async () => {

@@ -233,7 +233,7 @@ describe('a program in a guest', function () {
     await using guest = await bareGuest()
     const script = "trap 'stty size; exit' WINCH; tty; stty size; echo $TERM; while :; do sleep 0.05; done"
     await guest.channel.run(shell(script, { terminal: { columns: 91, rows: 17 } }))
-    await guest.listener.until((listener) => listener.text('stdout').includes('xterm'))
+    await guest.listener.until((listener) => listener.text('stdout').includes('xterm\r\n'))
     expect(guest.listener.text('stdout')).to.equal('/dev/pts/0\r\n17 91\r\nxterm\r\n')
     await guest.channel.resize({ columns: 132, rows: 50 })
     await guest.listener.exited

@@ -11,6 +11,8 @@ import {
   PAYLOAD_BYTES_MAX,
   PIECE_BYTES,
   RUN_BYTES,
+  SESSION_WINDOW_BYTES,
+  SESSIONS_MAX,
   WINDOW_BYTES
 } from '../../../soda-host/virtual-server/frames.ts'
 
@@ -51,6 +53,8 @@ describe('the protocol in C', () => {
   it('has the same limits', () => {
     expect(defined('PAYLOAD_BYTES_MAX')).to.equal(PAYLOAD_BYTES_MAX)
     expect(defined('WINDOW_BYTES')).to.equal(WINDOW_BYTES)
+    expect(defined('SESSIONS_MAX')).to.equal(SESSIONS_MAX)
+    expect(defined('SESSION_WINDOW_BYTES')).to.equal(SESSION_WINDOW_BYTES)
     expect(defined('PIECE_BYTES')).to.equal(PIECE_BYTES)
     expect(defined('PATH_BYTES_MAX')).to.equal(PATH_BYTES_MAX)
   })
