@@ -24,16 +24,20 @@ export function execCommand(): Command {
     await withConsumer({ ...flags }, async (peer) => {
       const { runs } = peer.services.ishare
       const { runId } = resolveRun(runs, wanted)
-      const { columns = 80, rows = 24 } = process.stdout
       await using session = await runs.exec(runId, {
         argv,
-        ...(flags.terminal === true && { terminal: { columns, rows } })
+        ...(flags.terminal === true && { terminal: terminalSize() })
       })
       using _keys = new ExecKeys(session, flags)
       for await (const { stream, data } of session.output) await writeAll(process[stream], data)
       process.exitCode = exitStatusOfRun({ outcome: await session.exited })
     })
   })
+}
+
+function terminalSize(): { columns: number; rows: number } {
+  const { isTTY, columns, rows } = process.stdout
+  return isTTY ? { columns, rows } : { columns: 80, rows: 24 }
 }
 
 /** Whatever the user types, interrupts or resizes goes to the program, until disposed. */
@@ -50,10 +54,7 @@ class ExecKeys implements Disposable {
     }
     this.#on('SIGINT', () => session.signal(constants.signals.SIGINT))
     this.#on('SIGTERM', () => session.signal(constants.signals.SIGTERM))
-    if (terminal)
-      this.#on('SIGWINCH', () =>
-        session.resize({ columns: process.stdout.columns, rows: process.stdout.rows })
-      )
+    if (terminal) this.#on('SIGWINCH', () => session.resize(terminalSize()))
     if (input || isRaw) void this.#pump()
     else void session.endStdin().catch(() => undefined)
   }
