@@ -8,7 +8,8 @@ const BENCHES: Record<string, () => Promise<{ bench: (context: BenchContext) => 
   channel: () => import('./channel.ts'),
   syscalls: () => import('./syscalls.ts'),
   'run-latency': () => import('./run-latency.ts'),
-  throughput: () => import('./throughput.ts')
+  throughput: () => import('./throughput.ts'),
+  rules: () => import('./rules.ts')
 }
 
 const { positionals, values } = parseArgs({

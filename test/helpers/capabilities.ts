@@ -1,6 +1,9 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 
+/** Where whole rule sets are, if anywhere. */
+export const RULESETS = process.env['ISHARE_IDS_RULES'] ?? '../shared/ids/rules'
+
 /**
  * What a test may need of the machine. A test that lacks something is skipped aloud, or fails when
  * ISHARE_REQUIRE (comma-separated) names the capability, so that nothing can hide in a skip.
@@ -12,6 +15,8 @@ const probes = {
     process.env['ISHARE_ARTIFACTS'] === undefined ? 'no guest kernel: run through `npm test`' : undefined,
   bubblewrap: () => (onPath('bwrap') ? undefined : 'bwrap is not installed'),
   nftables: () => (onPath('nft') ? undefined : 'nft is not installed'),
+  /** Whole rule sets are too large for the repository. */
+  rulesets: () => (existsSync(RULESETS) ? undefined : 'no rule sets: ISHARE_IDS_RULES names their directory'),
   cgroups: () => (existsSync('/sys/fs/cgroup') ? undefined : 'no cgroup file system')
 } satisfies Record<string, () => string | undefined>
 

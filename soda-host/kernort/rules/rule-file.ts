@@ -49,12 +49,12 @@ export interface RuleSource {
  */
 export async function readRuleFile(file: string): Promise<RuleSource> {
   try {
-    const { size } = await stat(file)
-    if (size > RULE_FILE_BYTES_MAX)
-      throw new RulesetError(
-        'ERR_RULESET_FILE',
-        `${file} has ${size} bytes; at most ${RULE_FILE_BYTES_MAX} are read`
-      )
+    const status = await stat(file)
+    if (!status.isFile()) throw new RulesetError('ERR_RULESET_FILE', `${file} is not a file`)
+    if (status.size > RULE_FILE_BYTES_MAX) {
+      const most = `at most ${RULE_FILE_BYTES_MAX} are read`
+      throw new RulesetError('ERR_RULESET_FILE', `${file} has ${status.size} bytes; ${most}`)
+    }
     return { file, text: await readFile(file, 'latin1') }
   } catch (error) {
     if (error instanceof RulesetError) throw error

@@ -24,7 +24,8 @@ export interface Selection {
   wantsRule(rule: Rule): boolean
 }
 
-type Matcher = (line: RuleLine, file: string) => boolean
+/** One word is a number, or a question to the rule. */
+type Word = { readonly sid: string } | { readonly matches: (line: RuleLine, file: string) => boolean }
 
 const WORD_BYTES_MAX = 256
 
@@ -32,29 +33,35 @@ const WORD_BYTES_MAX = 256
  * @throws ERR_RULESET_SELECTION when a word is not understood
  */
 export function readSelection(texts: SelectionTexts, variables: Variables): Selection {
-  const disabled = (texts.disable ?? []).map(readWord)
-  const enabled = (texts.enable ?? []).map(readWord)
+  const isDisabled = anyOf(texts.disable ?? [])
+  const isEnabled = anyOf(texts.enable ?? [])
   const { services = [] } = texts
   return {
-    wantsLine: (line, file) => {
-      if (enabled.some((matches) => matches(line, file))) return true
-      return !line.isDisabled && !disabled.some((matches) => matches(line, file))
-    },
+    wantsLine: (line, file) => isEnabled(line, file) || (!line.isDisabled && !isDisabled(line, file)),
     wantsRule: (rule) =>
       services.length === 0 || services.some((service) => concerns(rule, service, variables))
   }
 }
 
-function readWord(word: string): Matcher {
+/** Numbers are looked up, however many; only the other words are asked one by one. */
+function anyOf(texts: readonly string[]): (line: RuleLine, file: string) => boolean {
+  const words = texts.map(readWord)
+  const sids = new Set(words.flatMap((word) => ('sid' in word ? [word.sid] : [])))
+  const matchers = words.flatMap((word) => ('matches' in word ? [word.matches] : []))
+  return (line, file) =>
+    (sids.size > 0 && sids.has(idOf(line))) || matchers.some((matches) => matches(line, file))
+}
+
+function readWord(word: string): Word {
   const [, gid = '1', sid] = /^(?:(\d{1,10}):)?(\d{1,10})$/.exec(word) ?? []
-  if (sid !== undefined) return sidMatcher(gid, sid)
-  const group = /^group:([\w.-]{1,128})$/.exec(word)?.[1]
+  if (sid !== undefined) return { sid: `${gid}:${sid}` }
+  const group = /^group:([\w.-]{1,128})$/.exec(word)?.[1]?.replace(/\.rules$/, '')
   if (group !== undefined)
-    return (_line, file) => fileName(file).replace(/\.rules$/, '') === group.replace(/\.rules$/, '')
+    return { matches: (_line, file) => fileName(file).replace(/\.rules$/, '') === group }
   const text = /^re:(.+)$/.exec(word)?.[1]?.toLowerCase()
   // Only plain text: an expression from a stranger's file could take for ever.
   if (text !== undefined && text.length <= WORD_BYTES_MAX && !/[\\^$.*+?()[\]{}|]/.test(text))
-    return (line) => line.text.toLowerCase().includes(text)
+    return { matches: (line) => line.text.toLowerCase().includes(text) }
   throw new RulesetError(
     'ERR_RULESET_SELECTION',
     `'${word.slice(0, WORD_BYTES_MAX)}' selects nothing: wanted SID, GID:SID, group:FILE or re:TEXT (plain text)`
@@ -65,10 +72,11 @@ function fileName(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1)
 }
 
-function sidMatcher(gid: string, sid: string): Matcher {
-  const hasSid = new RegExp(`[;(]\\s*sid\\s*:\\s*${sid}\\s*;`)
-  const hasGid = /[;(]\s*gid\s*:\s*(\d{1,10})\s*;/
-  return ({ text }) => hasSid.test(text) && (hasGid.exec(text)?.[1] ?? '1') === gid
+/** `gid:sid` of a rule that has not been read yet. */
+function idOf({ text }: RuleLine): string {
+  const sid = /[;(]\s*sid\s*:\s*(\d{1,10})\s*;/.exec(text)?.[1] ?? ''
+  const gid = /[;(]\s*gid\s*:\s*(\d{1,10})\s*;/.exec(text)?.[1] ?? '1'
+  return `${gid}:${sid}`
 }
 
 /** True unless both ends of the rule name other ports, or it is for another protocol. */
