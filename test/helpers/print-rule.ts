@@ -125,7 +125,7 @@ function packetOption(option: PacketOption): string {
     case 'xbits':
       return `xbits:${option.isSet ? 'isset' : 'isnotset'},${option.name},track ${XBIT_TRACKS[option.track] ?? ''}`
     case 'flowint':
-      return `flowint:${option.name},${option.compare === '=' ? '==' : option.compare}${option.compare.startsWith("is") ? '' : `,${option.value}`}`
+      return `flowint:${option.name},${option.compare === '=' ? '==' : option.compare}${option.compare.startsWith('is') ? '' : `,${option.value}`}`
     case 'rpc':
       return `rpc:${option.program},${option.version ?? '*'},${option.procedure ?? '*'}`
     case 'tls_version':
