@@ -10,6 +10,7 @@ const BENCHES: Record<string, () => Promise<{ bench: (context: BenchContext) => 
   'run-latency': () => import('./run-latency.ts'),
   throughput: () => import('./throughput.ts'),
   rules: () => import('./rules.ts')
+  seal: () => import('./seal.ts')
 }
 
 const { positionals, values } = parseArgs({

@@ -93,6 +93,9 @@ export type FactoryErrorCode =
 export type RulesetErrorCode =
   'ERR_RULESET_FILE' | 'ERR_RULESET_VARIABLE' | 'ERR_RULESET_SELECTION' | 'ERR_RULESET_LIMIT'
 
+/** Sealed logs: their bytes, their keys, and what was done to them. */
+export type LogErrorCode = 'ERR_LOG_FORMAT' | 'ERR_LOG_KEY' | 'ERR_LOG_TAMPERED' | 'ERR_LOG_ACCESS'
+
 export type SetupErrorCode = 'ERR_PACKAGES_MISSING' | 'ERR_PACKAGES_INSTALL' | 'ERR_MACHINE'
 
 export type IShareErrorCode =
@@ -107,6 +110,7 @@ export type IShareErrorCode =
   | HostErrorCode
   | FactoryErrorCode
   | RulesetErrorCode
+  | LogErrorCode
   | SetupErrorCode
 
 /** What every error of this project is: a stable `code`, a message for people, the original as `cause`. */
@@ -181,6 +185,10 @@ export class FactoryError extends IShareError<FactoryErrorCode> {
 
 export class RulesetError extends IShareError<RulesetErrorCode> {
   override readonly name = 'RulesetError'
+}
+
+export class LogError extends IShareError<LogErrorCode> {
+  override readonly name = 'LogError'
 }
 
 export class SetupError extends IShareError<SetupErrorCode> {

@@ -14,6 +14,13 @@ import { rulesCommand } from './commands/rules.ts'
 import { runCommand } from './commands/run.ts'
 import { switchCommand } from './commands/switch.ts'
 import {
+  alertsCommand,
+  openCommand,
+  replayCommand,
+  sessionsCommand,
+  verifyCommand
+} from './commands/sealed-logs.ts'
+import {
   EXIT_BROKEN_PIPE,
   EXIT_INTERRUPTED,
   EXIT_OK,
@@ -33,6 +40,9 @@ Use somebody else's:
   ishare run --cpu 1 --memory 512M --image debian --in data.csv --out results -- python3 -c 'print(1)'
   ishare ps | logs | attach | stop | receipt     what became of it
   ishare exec last -t -- sh                      look around in its virtual server
+
+Read what a virtual server's kernel has sealed for you:
+  ishare open | alerts | sessions | replay | verify LOG
 
 Exit status: that of the program for run, attach and exec (125 if iShare failed), else 0, 1, 64 (usage),
 69 (something needed is not there), 77 (refused by the provider's rules).`
@@ -54,6 +64,8 @@ for (const make of [
 ])
   program.addCommand(make())
 for (const make of [discoverCommand, offerCommand, provideCommand, hostCommand, peerCommand, factoryCommand])
+  program.addCommand(make())
+for (const make of [openCommand, alertsCommand, sessionsCommand, replayCommand, verifyCommand])
   program.addCommand(make())
 for (const make of [switchCommand, rulesCommand, idCommand, doctorCommand]) program.addCommand(make())
 

@@ -6,4 +6,5 @@
  */
 export { createIdentity, identityOf, type Identity } from './identity.ts'
 export { loadOrCreateIdentity } from './key-file.ts'
+export { createLogKey, loadOrCreateLogKey, logKeyId, readLogKey, type LogKey } from './log-key.ts'
 export { peerIdOf, peerIdOfJwk, publicJwkOf, type PublicJwk } from './peer-key.ts'

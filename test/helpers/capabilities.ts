@@ -17,6 +17,8 @@ const probes = {
   nftables: () => (onPath('nft') ? undefined : 'nft is not installed'),
   /** Whole rule sets are too large for the repository. */
   rulesets: () => (existsSync(RULESETS) ? undefined : 'no rule sets: ISHARE_IDS_RULES names their directory'),
+  /** Headers and library that the sealing code's user-space harness is compiled with. */
+  libcrypto: () => (existsSync('/usr/include/openssl/evp.h') ? undefined : 'libssl-dev is not installed'),
   cgroups: () => (existsSync('/sys/fs/cgroup') ? undefined : 'no cgroup file system')
 } satisfies Record<string, () => string | undefined>
 

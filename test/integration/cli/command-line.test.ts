@@ -37,7 +37,7 @@ describe('the command line', function () {
     await using directory = await temporaryDirectory()
     const first = await ishare('id', '--json', '--state-dir', directory.path)
     const second = await ishare('id', '--json', '--state-dir', directory.path)
-    expect(first.stdout).to.match(/^\{"peer":"12D3KooW\w{44}"\}$/)
+    expect(first.stdout).to.match(/^\{"peer":"12D3KooW\w{44}","logKey":"[\w-]{43}"\}$/)
     expect(second.stdout).to.equal(first.stdout)
   })
 
