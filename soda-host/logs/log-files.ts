@@ -4,10 +4,9 @@ import { open, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LogError } from '../../src/errors.ts'
 import { KIB } from '../../src/constants.ts'
+import { SEGMENT_NAME } from './segments.ts'
 
 const READ_BYTES = 64 * KIB
-/** Segments of a log: what the store writes, and nothing else that lies beside them. */
-const SEGMENT = /^\d{8}\.klog$/
 
 export interface ReadLogOptions {
   /** Go on with what is written later, until `signal` is aborted. @default false */
@@ -37,7 +36,7 @@ async function* wholeFiles(path: string, signal: AbortSignal | undefined): Async
 /** Name of every file of the log, oldest first. */
 async function segments(path: string): Promise<string[]> {
   if (!(await stat(path)).isDirectory()) return [path]
-  const names = (await readdir(path)).filter((name) => SEGMENT.test(name)).toSorted()
+  const names = (await readdir(path)).filter((name) => SEGMENT_NAME.test(name)).toSorted()
   if (names.length === 0) throw new LogError('ERR_LOG_ACCESS', `${path}: no log lies in this directory`)
   return names.map((name) => join(path, name))
 }
