@@ -9,7 +9,7 @@ const BENCHES: Record<string, () => Promise<{ bench: (context: BenchContext) => 
   syscalls: () => import('./syscalls.ts'),
   'run-latency': () => import('./run-latency.ts'),
   throughput: () => import('./throughput.ts'),
-  rules: () => import('./rules.ts')
+  rules: () => import('./rules.ts'),
   seal: () => import('./seal.ts')
 }
 
