@@ -7,6 +7,7 @@ const BENCHES: Record<string, () => Promise<{ bench: (context: BenchContext) => 
   'kernel-build': () => import('./kernel-build.ts'),
   channel: () => import('./channel.ts'),
   syscalls: () => import('./syscalls.ts'),
+  jail: () => import('./jail.ts'),
   'run-latency': () => import('./run-latency.ts'),
   throughput: () => import('./throughput.ts'),
   rules: () => import('./rules.ts'),

@@ -1,9 +1,10 @@
 /** Null system call and fork: our guest kernel, the host, and Debian's own user-mode-linux where it is installed. */
 import { existsSync } from 'node:fs'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execa } from 'execa'
+import { MODE_FILE, packCpio } from '../soda-host/factory/cpio.ts'
 import { readArtifacts } from '../soda-host/factory/index.ts'
 import { row, type BenchContext, type Row } from './report.ts'
 
@@ -34,17 +35,21 @@ async function pinned(program: string, args: string[]): Promise<Times> {
   return parse(stdout)
 }
 
+/** An initrd whose init is syscalls.c; the program itself is `init` in `directory`. @returns its path */
+export async function makeInitrd(directory: string): Promise<string> {
+  await execa('gcc', ['-static', '-O2', '-o', join(directory, 'init'), SOURCE])
+  const initrd = packCpio([
+    { name: 'init', mode: MODE_FILE | 0o755, data: await readFile(join(directory, 'init')) }
+  ])
+  const initrdPath = join(directory, 'initrd.cpio')
+  await writeFile(initrdPath, initrd)
+  return initrdPath
+}
+
 export async function bench({ artifacts }: BenchContext): Promise<Row[]> {
   const directory = await mkdtemp(join(tmpdir(), 'ishare-bench-'))
   try {
-    await execa('gcc', ['-static', '-O2', '-o', join(directory, 'init'), SOURCE])
-    const { stdout: initrd } = await execa('cpio', ['-o', '-H', 'newc', '--quiet'], {
-      cwd: directory,
-      input: 'init\n',
-      encoding: 'buffer'
-    })
-    const initrdPath = join(directory, 'initrd.cpio')
-    await writeFile(initrdPath, initrd)
+    const initrdPath = await makeInitrd(directory)
     const guest = ['mem=128M', 'con=null', 'con0=null,fd:1', 'quiet', `initrd=${initrdPath}`]
     const { kernel } = await readArtifacts(artifacts)
     const ours = await pinned(kernel.path, guest)
