@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import { constants } from 'node:os'
 import type { RunExec } from '../../../irun/index.ts'
 import { withConsumer } from '../consumer.ts'
-import { exitStatusOfRun } from '../exit-status.ts'
+import { EXIT_RUN_FAILED, exitStatusOfRun, failureLines } from '../exit-status.ts'
 import { networkOptions } from '../options.ts'
 import { resolveRun, RUN_ARGUMENT } from '../run-argument.ts'
 import { writeAll } from '../run-session.ts'
@@ -19,19 +19,27 @@ export function execCommand(): Command {
     .argument('<program...>', 'program and arguments, after --')
     .option('-t, --terminal', 'give it a terminal')
     .option('-n, --no-input', 'do not pass standard input on')
-    .passThroughOptions()
   return networkOptions(command).action(async (wanted: string, argv: string[], flags: Flags) => {
-    await withConsumer({ ...flags }, async (peer) => {
-      const { runs } = peer.services.ishare
-      const { runId } = resolveRun(runs, wanted)
-      await using session = await runs.exec(runId, {
-        argv,
-        ...(flags.terminal === true && { terminal: terminalSize() })
-      })
-      using _keys = new ExecKeys(session, flags)
-      for await (const { stream, data } of session.output) await writeAll(process[stream], data)
-      process.exitCode = exitStatusOfRun({ outcome: await session.exited })
+    try {
+      await exec(wanted, argv, flags)
+    } catch (error) {
+      for (const line of failureLines(error)) console.error(line)
+      process.exitCode = EXIT_RUN_FAILED
+    }
+  })
+}
+
+async function exec(wanted: string, argv: string[], flags: Flags): Promise<void> {
+  await withConsumer({ ...flags }, async (peer) => {
+    const { runs } = peer.services.ishare
+    const { runId } = resolveRun(runs, wanted)
+    await using session = await runs.exec(runId, {
+      argv,
+      ...(flags.terminal === true && { terminal: terminalSize() })
     })
+    using _keys = new ExecKeys(session, flags)
+    for await (const { stream, data } of session.output) await writeAll(process[stream], data)
+    process.exitCode = exitStatusOfRun({ outcome: await session.exited })
   })
 }
 

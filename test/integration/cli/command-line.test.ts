@@ -60,6 +60,19 @@ describe('the command line', function () {
     expect(stderr).to.include('ERR_OFFER_NOT_FOUND').and.include('--bootstrap')
   })
 
+  it('takes options of exec on either side of the run, and leaves the rest to the program', async () => {
+    await using directory = await temporaryDirectory()
+    const state = ['--state-dir', directory.path]
+    for (const args of [
+      ['exec', '-t', ...state, 'last', '--', 'sh', '-t', '--json'],
+      ['exec', 'last', '-t', ...state, '--', 'sh', '-c', 'true']
+    ]) {
+      const { exitCode, stderr } = await ishare(...args)
+      expect(exitCode, args.join(' ')).to.equal(125)
+      expect(stderr).to.include('ERR_RUN_UNKNOWN')
+    }
+  })
+
   it('tells facts of the machine as JSON lines', async () => {
     const { stdout } = await ishare('doctor', '--json')
     const names = stdout.split('\n').map((line) => (JSON.parse(line) as { name: string }).name)
