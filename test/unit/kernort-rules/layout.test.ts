@@ -1,7 +1,9 @@
+import { readdirSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { expect } from 'chai'
 import { BUFFER_NAMES, bufferRow } from '../../../soda-host/kernort/rules/buffers.ts'
 import { REGEX_CODES } from '../../../soda-host/kernort/rules/regex/program.ts'
+import { BUFFERS_MISSING } from '../../../soda-host/kernort/rules/table/engine-support.ts'
 import * as layout from '../../../soda-host/kernort/rules/table/layout.ts'
 
 const HEADER = new URL('../../../soda-host/kernort/include/kernort_ruleset.h', import.meta.url)
@@ -121,5 +123,16 @@ describe('the two descriptions of the table', () => {
       KERNORT_GRAM_HASH: layout.GRAM_HASH
     }
     for (const [name, value] of Object.entries(bounds)) expect(defineOf(header, name), name).to.equal(value)
+  })
+
+  it('have the engine evaluate every buffer, but those that rules are refused for', async () => {
+    const engine = new URL('../../../soda-host/kernort/engine/', import.meta.url)
+    const files = readdirSync(engine).filter((file) => file.endsWith('.c'))
+    const text = (await Promise.all(files.map((file) => readFile(new URL(file, engine), 'utf8')))).join('')
+    const names = enumOf(header, 'kernort_buffer', 'KERNORT_BUFFER_').slice(2)
+    const unknown = BUFFER_NAMES.filter(
+      (_, index) => !new RegExp(`KERNORT_BUFFER_${names[index] ?? ''}\\b`).test(text)
+    )
+    expect(unknown).to.have.members([...BUFFERS_MISSING])
   })
 })

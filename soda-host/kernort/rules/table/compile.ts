@@ -16,6 +16,7 @@ import { splitRule } from '../rule-text.ts'
 import type { Variables } from '../variables.ts'
 import { encodeBufferOptions, RuleVariables } from './buffer-options.ts'
 import { Encoder } from './encoder.ts'
+import { missingInEngine } from './engine-support.ts'
 import { chooseFastPattern, isApplication } from './fast-pattern.ts'
 import { Grouping, type GroupedRule } from './groups.ts'
 import {
@@ -112,6 +113,8 @@ class RuleWriter {
   write({ rule, place }: PlacedRule): GroupedRule {
     const words = splitRule(place.line.text).words
     const at = (index: number): Piece => words[index] ?? NOWHERE
+    const missing = missingInEngine(rule)
+    if (missing !== undefined) refuse('unsupported', `the engine cannot evaluate ${missing} yet`, at(0))
     const { addresses, ports } = this.init.variables
     const { header } = rule
     const source = versioned(header.protocol, resolveAddresses(header.source, addresses, at(2)), at(2))
