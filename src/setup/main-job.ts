@@ -9,6 +9,7 @@ import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { SetupError } from '../errors.ts'
+import { neighbours, NEIGHBOURS_STEPS } from './neighbours.ts'
 import { fit, readMagnitudes, type Fit } from './gutenberg-richter.ts'
 import { ishare, ServiceProcess } from './service-process.ts'
 import { Steps, words } from './steps.ts'
@@ -18,6 +19,8 @@ const EXAMPLE = join(ROOT, 'examples/earthquakes')
 const NETWORKS = ['nc', 'ci']
 const CATALOGUE = 'usgs-week-2018-02.csv'
 const PROGRAM = 'gutenberg_richter.py'
+/** Steps of the first act. */
+const STEPS = 7
 const LOOPBACK = '/ip4/127.0.0.1/tcp/0'
 
 /** An example's file, as a user in the checkout would write it. */
@@ -42,7 +45,7 @@ export async function mainJob(artifacts: string, signal: AbortSignal): Promise<v
 }
 
 async function perform(directory: string, artifacts: string, signal: AbortSignal): Promise<void> {
-  const steps = new Steps(7, { T: directory })
+  const steps = new Steps(STEPS + NEIGHBOURS_STEPS, { T: directory })
   const say = (line: string) => steps.line(line)
   const at = (name: string) => join(directory, name)
   const startService = (title: string, args: string[]) => {
@@ -52,6 +55,16 @@ async function perform(directory: string, artifacts: string, signal: AbortSignal
   const call = (title: string, args: string[]) => {
     steps.next(title, args)
     return ishare(args, say, signal)
+  }
+  const callInVain = async (title: string, args: string[]) => {
+    steps.next(title, args)
+    const outcome = await ishare(args, say, signal).then(
+      () => 'succeeded',
+      (error: unknown) => error
+    )
+    signal.throwIfAborted()
+    if (outcome === 'succeeded') throw new SetupError('ERR_MACHINE', `ishare ${args.join(' ')}: succeeded`)
+    say('(no answer, as it must be)')
   }
 
   const socket = at('soda-host.sock')
@@ -87,6 +100,19 @@ async function perform(directory: string, artifacts: string, signal: AbortSignal
   await call('… and has it in writing what was used', words`receipt last --state-dir ${at('consumer')}`)
   console.log('\nWhat the program brought home:')
   say(await checked(at('results')))
+
+  await neighbours({
+    call,
+    callInVain,
+    ask: (args) => ishare(args, () => undefined, signal),
+    consumer,
+    owner: words`--socket-path ${socket}`,
+    file: { path: here(CATALOGUE), name: CATALOGUE, lines: await linesOf(CATALOGUE) }
+  })
+}
+
+async function linesOf(name: string): Promise<number> {
+  return (await readFile(join(EXAMPLE, name), 'utf8')).trimEnd().split('\n').length
 }
 
 async function checked(results: string): Promise<string> {
