@@ -1,0 +1,123 @@
+/**
+ * The resolver that guests ask.
+ *
+ * Attackers: a guest that asks anything, at any rate, or sends what is no question; a DNS server that answers
+ * anything, such as the address of the owner's router for a name that was granted (rebinding).
+ *
+ * Theory of operation. A question is read, judged by what its sender was granted, asked upstream, and answered with
+ * records written anew. An answer for a granted name is sent only when the daemon has said that its addresses are in
+ * the sender's set by now, so that a connection can follow at once. Nothing is cached, so nobody can poison anything
+ * for another server, and no answer outlives a grant. The number of questions at a time is bounded, in all and per
+ * server; what is beyond is dropped, as a network may.
+ */
+import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
+import { once } from 'node:events'
+import type { Answer } from 'dns-packet'
+import type { Ipv4Range } from '../ipv4.ts'
+import { type Question, type Rcode, readQuestion, writeAnswer } from './message.ts'
+import type { Report } from './messages.ts'
+import { isPrivateName, type NamePolicy } from './names.ts'
+import { askUpstreams } from './upstream.ts'
+
+const PENDING_MAX = 256
+const PENDING_PER_CLIENT_MAX = 32
+const ALIASES: ReadonlySet<string> = new Set(['CNAME'])
+
+export interface ResolverState {
+  upstreams: readonly string[]
+  forbidden: readonly Ipv4Range[]
+  clients: Readonly<Record<string, NamePolicy>>
+}
+
+export interface ResolverComponents {
+  /** Resolves with those of the addresses that the client can reach from now on. */
+  admit(admission: Omit<Report & { kind: 'admit' }, 'kind' | 'number'>): Promise<readonly string[]>
+  denied(denial: Omit<Report & { kind: 'denied' }, 'kind'>): void
+}
+
+export class Resolver {
+  readonly #with: ResolverComponents
+  readonly #socket: Socket = createSocket('udp4')
+  readonly #pending = new Map<string, number>()
+  #pendingInAll = 0
+  #state: ResolverState = { upstreams: [], forbidden: [], clients: {} }
+
+  constructor(components: ResolverComponents) {
+    this.#with = components
+    this.#socket.on('message', (bytes, from) => {
+      void this.#take(bytes, from)
+    })
+  }
+
+  async listen(address: string, port: number): Promise<void> {
+    this.#socket.bind(port, address)
+    await once(this.#socket, 'listening')
+    // What cannot be sent is lost, as packets are.
+    this.#socket.on('error', () => undefined)
+  }
+
+  configure(state: ResolverState): void {
+    this.#state = state
+  }
+
+  close(): void {
+    this.#socket.close()
+  }
+
+  async #take(bytes: Uint8Array, from: RemoteInfo): Promise<void> {
+    const question = readQuestion(bytes)
+    const ofClient = this.#pending.get(from.address) ?? 0
+    if (question === undefined || this.#pendingInAll >= PENDING_MAX || ofClient >= PENDING_PER_CLIENT_MAX)
+      return
+    this.#count(from.address, 1)
+    try {
+      const { rcode, records } = await this.#answer(question, from.address)
+      this.#socket.send(writeAnswer(question, rcode, records), from.port, from.address)
+    } catch {
+      // A record that we can read and not write, a daemon that went away: no answer.
+    } finally {
+      this.#count(from.address, -1)
+    }
+  }
+
+  async #answer(question: Question, client: string): Promise<{ rcode: Rcode; records: readonly Answer[] }> {
+    const { upstreams, forbidden, clients } = this.#state
+    const { name, type } = question
+    const policy = Object.hasOwn(clients, client) ? clients[client] : undefined
+    if (policy === undefined) return refused
+    if (policy.kind === 'names' && !Object.hasOwn(policy.names, name)) {
+      this.#with.denied({ client, name, reason: 'not-granted' })
+      return refused
+    }
+    if (isPrivateName(name, forbidden)) {
+      this.#with.denied({ client, name, reason: 'private-name' })
+      return { rcode: 'NXDOMAIN', records: [] }
+    }
+    // There is no IPv6; and for a granted name only its addresses are anybody's business.
+    if (type === 'AAAA' || (policy.kind === 'names' && type !== 'A')) return { rcode: 'NOERROR', records: [] }
+    const found = await askUpstreams(upstreams, question, forbidden)
+    if (found.forbidden.length > 0) this.#with.denied({ client, name, reason: 'forbidden-address' })
+    if (policy.kind === 'internet') return found
+    return { rcode: found.rcode, records: await this.#admitted(client, name, found.records) }
+  }
+
+  async #admitted(client: string, name: string, records: readonly Answer[]): Promise<readonly Answer[]> {
+    const addresses = records.flatMap((record) =>
+      record.type === 'A' ? [{ address: record.data, ttl: record.ttl ?? 0 }] : []
+    )
+    if (addresses.length === 0) return records
+    const admitted = await this.#with.admit({ client, name, addresses })
+    return records.filter(
+      (record) => ALIASES.has(record.type) || (record.type === 'A' && admitted.includes(record.data))
+    )
+  }
+
+  #count(client: string, by: number): void {
+    this.#pendingInAll += by
+    const count = (this.#pending.get(client) ?? 0) + by
+    if (count > 0) this.#pending.set(client, count)
+    else this.#pending.delete(client)
+  }
+}
+
+const refused = { rcode: 'REFUSED' as const, records: [] }
