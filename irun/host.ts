@@ -17,6 +17,12 @@ export interface HostLimits {
   outboundBitsPerSecond?: number
 }
 
+/** What a server may reach outside: as in the access rules. */
+export type HostEgress =
+  | { kind: 'none' }
+  | { kind: 'allow'; to: { host: string; protocol: 'tcp' | 'udp'; port: number }[] }
+  | { kind: 'internet' }
+
 export interface HostImage {
   name: string
   /** `sha256:` and 64 hex digits. */
@@ -53,6 +59,10 @@ export interface HostServer {
   limits: HostLimits
   image: string
   program: HostProgram
+  /** As asked for. */
+  egress?: HostEgress
+  /** Where its inbound ports are found from outside; absent where they are not. */
+  published?: { port: number; publishedAddress: string; publishedPort: number }[]
   createdAtMs: number
   startedAtMs?: number
   endedAtMs?: number
@@ -76,6 +86,10 @@ export interface HostServerSpec {
   /** Image name or digest. */
   image: string
   program: HostProgram
+  /** What it may reach outside; absent: nothing. */
+  egress?: HostEgress
+  /** TCP ports at which it may be reached, where the owner publishes ports. */
+  inboundPorts?: number[]
   /** The program is stopped then (TERM, later KILL), its files collected. Milliseconds since the epoch. */
   expiresAtMs: number
   /** Results are kept at most until then. */

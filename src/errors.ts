@@ -73,6 +73,7 @@ export type HostErrorCode =
   | 'ERR_CGROUP'
   | 'ERR_JAIL'
   | 'ERR_SWITCH'
+  | 'ERR_UPLINK'
   | 'ERR_FILES_FORMAT'
   | 'ERR_FILES_LIMIT'
   | 'ERR_IMAGE_UNKNOWN'

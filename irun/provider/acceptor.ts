@@ -177,6 +177,8 @@ export class Acceptor {
       acceptanceExpiresAtMs: exp * SECOND_MS,
       program,
       limits: request.limits,
+      egress: offer.rules.egress,
+      inboundPorts: offer.rules.inboundPorts,
       image: { name: image.name, digest: image.digest },
       createdAtMs: now * SECOND_MS,
       expiresAtMs,

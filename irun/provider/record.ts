@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Limits } from '../../src/documents/index.ts'
 import type { Receipt } from '../../src/documents/index.ts'
-import type { HostProgram, HostServerSpec } from '../host.ts'
+import type { HostEgress, HostProgram, HostServerSpec } from '../host.ts'
 import type { StoredRun } from '../run-store.ts'
 
 /** A run as the provider keeps it. `peer` is the consumer. */
@@ -12,6 +12,9 @@ export interface ProviderRun extends StoredRun {
   acceptanceExpiresAtMs: number
   program: HostProgram
   limits: Limits
+  /** What the rules of the offer that was accepted grant outside. Runs of older versions have none. */
+  egress?: HostEgress
+  inboundPorts?: number[]
   image: { name: string; digest: string }
   createdAtMs: number
   /** When the lease ends. */
@@ -48,6 +51,8 @@ export function serverSpecOf(run: ProviderRun): HostServerSpec {
     limits: { cpu, memoryBytes, diskBytes, processesMax, outputBytesMax, outboundBitsPerSecond },
     image: run.image.digest,
     program: run.program,
+    ...(run.egress !== undefined && { egress: run.egress }),
+    ...(run.inboundPorts !== undefined && { inboundPorts: run.inboundPorts }),
     expiresAtMs: run.expiresAtMs,
     keepUntilMs: run.keepUntilMs
   }

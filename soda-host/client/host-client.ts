@@ -8,6 +8,7 @@ import type {
   Image,
   LimitsPatch,
   Link,
+  OutsideState,
   PortState,
   Program,
   Server,
@@ -72,6 +73,7 @@ export interface HostClient extends AsyncDisposable {
   /** What runs over it is cut when it resolves. */
   removeLink(link: Omit<Link, 'untilMs'>, signal?: AbortSignal): Promise<void>
   denials(signal?: AbortSignal): Promise<Denial[]>
+  outside(signal?: AbortSignal): Promise<OutsideState>
   close(): Promise<void>
 }
 
@@ -177,6 +179,10 @@ class SocketClient implements HostClient {
 
   denials(signal?: AbortSignal): Promise<Denial[]> {
     return this.#ask({ method: 'GET', path: '/v1/switch/denials', signal }, api.denialList)
+  }
+
+  outside(signal?: AbortSignal): Promise<OutsideState> {
+    return this.#ask({ method: 'GET', path: '/v1/switch/outside', signal }, api.outsideState)
   }
 
   async wait(id: string, signal?: AbortSignal): Promise<Server> {

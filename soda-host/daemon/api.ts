@@ -7,6 +7,7 @@
  */
 import { z } from 'zod'
 import { ARGUMENTS_MAX, ENVIRONMENT_MAX } from '../../src/constants.ts'
+import { accessRules } from '../../src/rules/index.ts'
 import { LINK_PROTOCOLS } from '../switch/types.ts'
 
 const bytes = z
@@ -53,6 +54,16 @@ export const program = z.strictObject({
   terminal: terminalSize.exactOptional()
 })
 
+export const egress = accessRules.shape.egress
+const portNumber = z.int().min(1).max(65_535)
+
+/** A TCP port of a server, and where it is found from outside. */
+export const publishedPort = z.strictObject({
+  port: portNumber,
+  publishedAddress: z.ipv4(),
+  publishedPort: portNumber
+})
+
 export const serverSpec = z
   .strictObject({
     id: serverId,
@@ -60,6 +71,10 @@ export const serverSpec = z
     limits,
     image: z.union([digest, imageName]),
     program,
+    /** What it may reach outside; absent: nothing. */
+    egress: egress.exactOptional(),
+    /** TCP ports at which it may be reached from outside, where the owner publishes ports. */
+    inboundPorts: z.array(portNumber).max(256).exactOptional(),
     expiresAtMs: timeMs,
     keepUntilMs: timeMs
   })
@@ -83,6 +98,8 @@ export const server = z.strictObject({
   limits,
   image: z.string(),
   program,
+  egress: egress.exactOptional(),
+  published: z.array(publishedPort).exactOptional(),
   createdAtMs: timeMs,
   startedAtMs: timeMs.exactOptional(),
   endedAtMs: timeMs.exactOptional(),
@@ -181,6 +198,22 @@ const flag = z.enum(['true', 'false']).transform((text) => text === 'true')
 export const filesQuery = z.strictObject({ offset: whole.default(0) })
 export const outputQuery = z.strictObject({ offset: whole.default(0), follow: flag.default(false) })
 export const stdinQuery = z.strictObject({ offset: whole, end: flag.default(false) })
+const egressDenial = z.strictObject({
+  /** Server id, or the address that one had. */
+  from: z.string(),
+  reason: z.enum(['forbidden', 'not-granted', 'rate', 'connections', 'no-connection']),
+  packets: count,
+  /** Absent where all that was refused for that reason is counted. */
+  flow: z.strictObject({ to: z.string(), protocol: z.string(), port: z.int() }).exactOptional()
+})
+
+/** What servers have outside, and what of it they were refused. */
+export const outsideState = z.strictObject({
+  uplink: z.enum(['none', 'nat', 'dedicated', 'pasta']),
+  servers: z.array(z.strictObject({ id: serverId, egress, published: z.array(publishedPort) })),
+  denials: z.array(egressDenial)
+})
+
 export const linkQuery = z.strictObject({
   from: serverId,
   to: serverId,
@@ -207,5 +240,6 @@ export type HostEvent = z.infer<typeof hostEvent>
 export type StdinAnswer = z.infer<typeof stdinAnswer>
 export type Link = z.infer<typeof link>
 export type PortState = z.infer<typeof port>
+export type OutsideState = z.infer<typeof outsideState>
 export type Denial = z.infer<typeof denial>
 export type Reason = z.infer<typeof reason>

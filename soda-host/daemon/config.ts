@@ -1,8 +1,9 @@
 import type { Slice } from '../resources/admission.ts'
+import type { OutsideConfig } from './outside.ts'
 import { DAEMON_TIMING, type DaemonTiming } from './limits.ts'
 
 /** What the owner says about the machine. */
-export interface DaemonConfig {
+export interface DaemonConfig extends OutsideConfig {
   /** Everything the daemon keeps; made if absent. One daemon at a time. */
   stateDir: string
   /** The Unix socket. Its directory is made (0750) if absent. */

@@ -1,6 +1,7 @@
 /** Puts the daemon together. */
 import { once } from 'node:events'
 import pino from 'pino'
+import { HostError } from '../../src/errors.ts'
 import { readArtifacts } from '../factory/index.ts'
 import { allowedCpus } from '../resources/cpu-balancer.ts'
 import { umlLauncher } from '../virtual-server/index.ts'
@@ -12,6 +13,7 @@ import { Host } from './host.ts'
 import { Links } from './links.ts'
 import { httpServer } from './http-server.ts'
 import type { DaemonLog } from './log.ts'
+import { Outside, portOutside } from './outside.ts'
 import { isEnded } from './server-record.ts'
 import { listen } from './socket.ts'
 import { StateDirectory } from './state-directory.ts'
@@ -52,16 +54,26 @@ export async function startDaemon(config: DaemonConfig, components: DaemonCompon
   })
   const network = components.network ?? (await openNetwork(config, components, table, log))
   if (network !== undefined) undo.defer(() => network.close())
+  const outside = network === undefined ? undefined : await Outside.open(config, { network, table, log })
+  if (outside === undefined && (config.uplink?.kind ?? 'none') !== 'none')
+    throw new HostError('ERR_UPLINK', 'an uplink needs the switch, and this machine has none: see the log')
+  if (outside !== undefined) undo.defer(() => outside.close())
   const links = new Links({ table, network, log })
   undo.defer(() => links.close())
   const host = new Host(
-    { slice: config.slice, cpus: config.cpus ?? allowedCpus(), timing: timingOf(config) },
+    {
+      slice: config.slice,
+      cpus: config.cpus ?? allowedCpus(),
+      timing: timingOf(config),
+      ...(config.publish !== undefined && { publish: config.publish })
+    },
     {
       table,
       directory,
-      launcher: components.launcher ?? umlLauncher(network === undefined ? {} : { network }),
+      launcher: components.launcher ?? umlLauncher(outside === undefined ? {} : { network: outside }),
       artifacts,
       links,
+      outside,
       log
     }
   )
@@ -86,7 +98,7 @@ export async function startDaemon(config: DaemonConfig, components: DaemonCompon
 
 /** The switch, as the records say; undefined where the machine has none: servers are safe then, but alone. */
 async function openNetwork(
-  { stateDir }: DaemonConfig,
+  config: DaemonConfig,
   { launcher }: DaemonComponents,
   table: StateTable,
   log: DaemonLog
@@ -97,13 +109,14 @@ async function openNetwork(
     return undefined
   }
   const alive = table.all().filter((record) => record.state !== 'created' && !isEnded(record))
-  const ports = alive.map(({ spec, slot }) => ({
-    id: spec.id,
-    slot,
-    outboundBitsPerSecond: spec.limits.outboundBitsPerSecond
+  const ports = alive.map((record) => ({
+    id: record.spec.id,
+    slot: record.slot,
+    outboundBitsPerSecond: record.spec.limits.outboundBitsPerSecond,
+    ...portOutside(record, config)
   }))
   try {
-    return await Switch.open({ stateDir, ports, links: table.links() })
+    return await Switch.open({ stateDir: config.stateDir, ports, links: table.links() })
   } catch (error) {
     log.warn({ err: error }, 'this machine has no switch: servers get no network')
     return undefined

@@ -15,7 +15,8 @@ const STATUS: Partial<Record<IShareErrorCode, number>> = {
   ERR_SLICE_FULL: 409,
   ERR_CHANNEL_CLOSED: 409,
   ERR_HOST_STATE: 503,
-  ERR_SWITCH: 503
+  ERR_SWITCH: 503,
+  ERR_UPLINK: 503
 } satisfies Partial<Record<HostErrorCode, number>>
 
 export function statusOf(code: IShareErrorCode): number {

@@ -10,6 +10,7 @@ import type {
   LimitsPatch,
   Link,
   Program,
+  OutsideState,
   Server,
   ServerSpec,
   StdinAnswer
@@ -50,6 +51,11 @@ export class Host {
 
   get links(): Links {
     return this.#with.links
+  }
+
+  /** What servers have outside. */
+  async outside(): Promise<OutsideState> {
+    return (await this.#with.outside?.state()) ?? { uplink: 'none', servers: [], denials: [] }
   }
 
   /** @throws ERR_SERVER_UNKNOWN, ERR_SWITCH, ERR_SLICE_FULL */

@@ -15,6 +15,9 @@ const named = {
   Link: api.link,
   Port: api.port,
   Denial: api.denial,
+  PublishedPort: api.publishedPort,
+  Egress: api.egress,
+  OutsideState: api.outsideState,
   Error: api.errorBody
 } satisfies Record<string, z.ZodType>
 

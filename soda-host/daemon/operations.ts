@@ -249,6 +249,14 @@ export const operations: readonly Operation[] = [
       return NOTHING
     }
   }),
+  operation('outside', {
+    method: 'GET',
+    path: '/v1/switch/outside',
+    summary:
+      'The uplink, what each server may reach by it and where it is reached, and what was refused lately',
+    answer: api.outsideState,
+    run: async ({ host }) => json(await host.outside())
+  }),
   operation('denials', {
     method: 'GET',
     path: '/v1/switch/denials',

@@ -4,6 +4,7 @@ import {
   digest,
   limits,
   programExit,
+  publishedPort,
   reason,
   serverSpec,
   serverState,
@@ -19,6 +20,8 @@ export const serverRecord = z.strictObject({
   imageDigest: digest,
   /** Unique among servers whose guest may live. */
   slot: z.int().min(0),
+  /** Where its inbound ports are found, while its guest may live. */
+  published: z.array(publishedPort).default([]),
   state: serverState,
   createdAtMs: z.number(),
   startedAtMs: z.number().exactOptional(),
@@ -47,11 +50,16 @@ export const serverRecord = z.strictObject({
 })
 export type ServerRecord = z.infer<typeof serverRecord>
 
-export function newRecord(spec: ServerSpec, imageDigest: string, slot: number): ServerRecord {
+export function newRecord(
+  spec: ServerSpec,
+  imageDigest: string,
+  { slot, published }: Pick<ServerRecord, 'slot' | 'published'>
+): ServerRecord {
   return {
     spec,
     imageDigest,
     slot,
+    published,
     state: 'created',
     createdAtMs: Date.now(),
     outputSeenBytes: 0,
@@ -81,6 +89,8 @@ export function describe(record: ServerRecord): Server {
     limits: grantedLimits(record),
     image: spec.image,
     program: spec.program,
+    ...(spec.egress !== undefined && { egress: spec.egress }),
+    ...(record.published.length > 0 && !isEnded(record) && { published: record.published }),
     createdAtMs,
     ...(startedAtMs !== undefined && { startedAtMs }),
     ...(endedAtMs !== undefined && { endedAtMs }),

@@ -7,14 +7,17 @@ import { HostError } from '../../src/errors.ts'
 import { admit, promised, type Slice } from '../resources/admission.ts'
 import { chooseCpu } from '../resources/cpu-balancer.ts'
 import type { ServerLauncher } from '../virtual-server/types.ts'
+import type { InboundPort } from '../switch/gateway/index.ts'
 import type { LimitsPatch, ServerSpec } from './api.ts'
 import { Balancer } from './balancer.ts'
 import { installedPath, type InstalledArtifacts } from './artifacts.ts'
 import { Bell, clockReaches } from './bell.ts'
 import { Keeper, type KeeperComponents } from './keeper.ts'
 import type { Links } from './links.ts'
+import type { Outside } from './outside.ts'
 import { SERVERS_KEPT_MAX, type DaemonTiming } from './limits.ts'
 import type { DaemonLog } from './log.ts'
+import { choosePublished, type PublishConfig } from './published-ports.ts'
 import { until } from './server-book.ts'
 import { grantedLimits, isEnded, newRecord, type ServerRecord } from './server-record.ts'
 import type { StateDirectory } from './state-directory.ts'
@@ -27,6 +30,8 @@ export interface ServersComponents {
   launcher: ServerLauncher
   artifacts: InstalledArtifacts
   links: Links
+  /** Undefined where there is no switch. */
+  outside: Outside | undefined
   log: DaemonLog
 }
 
@@ -34,6 +39,8 @@ export interface ServersInit {
   slice: Slice
   cpus: readonly number[]
   timing: DaemonTiming
+  /** @default inbound ports are not published */
+  publish?: PublishConfig
 }
 
 export interface Entry {
@@ -156,7 +163,10 @@ export class Servers {
     const imageDigest = this.#admit(spec)
     try {
       await this.#with.directory.makeServer(spec.id)
-      const record = newRecord(spec, imageDigest, this.#freeSlot())
+      const record = newRecord(spec, imageDigest, {
+        slot: this.#freeSlot(),
+        published: this.#published(spec)
+      })
       this.#with.table.insert(record)
       this.#enter(record)
       this.happened.ring()
@@ -165,6 +175,11 @@ export class Servers {
       await this.#with.directory.removeServer(spec.id)
       throw error
     }
+  }
+
+  #published({ inboundPorts = [] }: ServerSpec): InboundPort[] {
+    const taken = this.#living.flatMap(({ published }) => published)
+    return choosePublished(this.#init.publish, inboundPorts, taken)
   }
 
   #imageDigest(image: string): string {

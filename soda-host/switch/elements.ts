@@ -6,7 +6,7 @@
  * the last of them.
  */
 import { addressesOf } from './addresses.ts'
-import type { Link } from './types.ts'
+import type { Link, Outside } from './types.ts'
 
 /** Family, table and set, as nft wants them, then the element. */
 export type Element = readonly [set: SetName, element: string]
@@ -18,7 +18,9 @@ export const SETS = {
   pairs: 'bridge soda pairs',
   addresses: 'inet soda addresses',
   links: 'inet soda links',
-  linked: 'inet soda linked'
+  linked: 'inet soda linked',
+  egress: 'inet soda egress',
+  ingress: 'inet soda ingress'
 } as const
 export type SetName = keyof typeof SETS
 
@@ -39,6 +41,15 @@ export function elementsOfLink({ protocol, port }: Link, fromSlot: number, toSlo
     ['linked', `${from} . ${to}`],
     ['pairs', `${from} . ${to}`],
     ['pairs', `${to} . ${from}`]
+  ]
+}
+
+/** What a server that has a port may say to the gateway, and the gateway to it. */
+export function elementsOfOutside({ egress, ingress }: Outside, slot: number): Element[] {
+  const { ipv4 } = addressesOf(slot)
+  return [
+    ...(egress ? [['egress', ipv4] as const] : []),
+    ...ingress.map(({ protocol, port }): Element => ['ingress', `${ipv4} . ${protocol} . ${port}`])
   ]
 }
 

@@ -14,7 +14,10 @@ import { readdir } from 'node:fs/promises'
 import {
   addressesOf,
   BRIDGE,
+  GATEWAY_ADDRESS,
+  GATEWAY_INTERFACE,
   GUEST_END,
+  macOf,
   portNamespace,
   PREFIX_LENGTH,
   SHAPER,
@@ -23,7 +26,7 @@ import {
 import { effectiveRate, shaperChain, shaperClass, shaperRoot, withoutShaperClass } from './bandwidth.ts'
 import { command, inside, namespacePath, nft, script } from './commands.ts'
 import { readDenials } from './denials.ts'
-import { type Element, ElementCounts, elementsOfLink, elementsOfPort } from './elements.ts'
+import { type Element, ElementCounts, elementsOfLink, elementsOfOutside, elementsOfPort } from './elements.ts'
 import { portSocketCommand } from './port-socket.ts'
 import { baseRules } from './ruleset.ts'
 import { readTraffic } from './traffic.ts'
@@ -63,6 +66,15 @@ printf '%s\\n' "$3" | tc -batch -
 printf '%s\\n' "$4" | nft -f -
 ip link set "$1" up
 `
+/** $1 interface and $2 namespace of the gateway's end, $3 its MAC. One that an ended gateway left may still be going. */
+const GATEWAY_PORT = `
+if ip link show ${GATEWAY_INTERFACE} > /dev/null 2>&1; then ip link delete ${GATEWAY_INTERFACE}; fi
+ip link add ${GATEWAY_INTERFACE} mtu 1500 type veth peer name "$1" address "$3" mtu 1500 netns "$2"
+ip link set ${GATEWAY_INTERFACE} master ${BRIDGE}
+ip link set ${GATEWAY_INTERFACE} type bridge_slave learning off flood off mcast_flood off guard on
+bridge fdb replace "$3" dev ${GATEWAY_INTERFACE} master static
+ip link set ${GATEWAY_INTERFACE} up
+`
 const NO_PORT = `
 if ip link show "$1" > /dev/null 2>&1; then ip link delete "$1"; fi
 printf '%s\\n' "$2" | tc -batch - > /dev/null 2>&1 || true
@@ -94,6 +106,13 @@ export class Switch implements GuestNetwork {
 
   removePort(slot: number): Promise<void> {
     return this.#inTurn(() => this.#removePort(slot))
+  }
+
+  /** The one port whose owner speaks for the outside: its end appears in that namespace, under that name. */
+  attachGateway(end: { namespace: string; interface: string }): Promise<void> {
+    return this.#inTurn(async () => {
+      await script(this.namespace, GATEWAY_PORT, end.interface, end.namespace, macOf(GATEWAY_ADDRESS))
+    })
   }
 
   /** In force when it resolves, if both servers have a port; else as soon as they have. */
@@ -153,7 +172,7 @@ export class Switch implements GuestNetwork {
   async #open(): Promise<void> {
     await makeNamespace(this.namespace)
     await script(this.namespace, SETTINGS + GROUND, shaperRoot().join('\n'))
-    for (const { slot } of this.#ports.values()) this.#elements.commit(elementsOfPort(slot), [])
+    for (const port of this.#ports.values()) this.#elements.commit(elementsWithOutside(port), [])
     for (const link of this.#links.values()) this.#elements.commit(this.#elementsOf(link), [])
     await nft(this.namespace, [baseRules(), ...this.#elements.replacement()])
     const slots = new Set([...this.#ports.values()].map(({ slot }) => slot))
@@ -171,7 +190,7 @@ export class Switch implements GuestNetwork {
     await makeNamespace(own)
     await script(own, SETTINGS + PORT_END, name, this.namespace)
     const ports = new Map([...this.#ports, [spec.id, spec]])
-    const elements = [...elementsOfPort(slot), ...this.#elementsAround(spec.id, ports)]
+    const elements = [...elementsWithOutside(spec), ...this.#elementsAround(spec.id, ports)]
     const rules = [...shaperChain(slot), ...this.#elements.commands(elements, [])]
     const shaping = shaperClass(slot, spec.outboundBitsPerSecond)
     await script(this.namespace, PORT, name, mac, shaping.join('\n'), rules.join('\n'))
@@ -184,7 +203,7 @@ export class Switch implements GuestNetwork {
   async #removePort(slot: number): Promise<void> {
     const port = [...this.#ports.values()].find((candidate) => candidate.slot === slot)
     if (port !== undefined) {
-      await this.#change([], [...elementsOfPort(slot), ...this.#elementsAround(port.id, this.#ports)])
+      await this.#change([], [...elementsWithOutside(port), ...this.#elementsAround(port.id, this.#ports)])
       this.#ports.delete(port.id)
     }
     await this.#unplug(slot)
@@ -228,13 +247,17 @@ export class Switch implements GuestNetwork {
   }
 }
 
+function elementsWithOutside({ slot, outside }: PortSpec): Element[] {
+  return [...elementsOfPort(slot), ...(outside === undefined ? [] : elementsOfOutside(outside, slot))]
+}
+
 /** `untilMs` is no part of what a link is. */
 export function keyOf({ from, to, protocol, port }: Link): string {
   return `${from} ${to} ${protocol} ${port}`
 }
 
 /** One that a crash left half made is made anew. */
-async function makeNamespace(name: string): Promise<void> {
+export async function makeNamespace(name: string): Promise<void> {
   const names = await readdir(namespacePath('')).catch((): string[] => [])
   if (names.includes(name)) {
     if (

@@ -13,6 +13,12 @@ export interface Link {
   untilMs?: number
 }
 
+/** Whether a server reaches the gateway, and at which of its ports it is reached from there. Judged further there. */
+export interface Outside {
+  egress: boolean
+  ingress: readonly Pick<Link, 'protocol' | 'port'>[]
+}
+
 /** What of a server the switch needs. */
 export interface PortSpec {
   /** Server id. */
@@ -20,6 +26,8 @@ export interface PortSpec {
   slot: number
   /** Bits per second that the server may send; absent: as fast as it can. */
   outboundBitsPerSecond?: number | undefined
+  /** @default nothing */
+  outside?: Outside
 }
 
 /** Where a guest finds its end of the cable. */
@@ -27,6 +35,9 @@ export interface PortAttachment {
   ipv4: string
   prefixLength: number
   mac: string
+  /** Where packets to the outside go, and who answers for names; absent where the server was granted nothing. */
+  gateway?: string
+  resolver?: string
   /** Opens the raw socket on descriptor `fd`, then becomes the command that follows it. */
   openSocket: (fd: number) => string[]
 }

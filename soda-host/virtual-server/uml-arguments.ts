@@ -27,6 +27,9 @@ export interface GuestInterface {
   mac: string
   ipv4: string
   prefixLength: number
+  /** Default route and name server; absent where the guest shall have none. */
+  gateway?: string
+  resolver?: string
 }
 
 /**
@@ -54,6 +57,11 @@ export function umlArguments(spec: UmlSpec): string[] {
 }
 
 /** The kernel makes `vec0` of it; guest init gives it its address. */
-function networkArguments({ fd, mac, ipv4, prefixLength }: GuestInterface): string[] {
-  return [`vec0:transport=fd,fd=${fd},mac=${mac},mtu=1500`, `ishare.ipv4=${ipv4}/${prefixLength}`]
+function networkArguments({ fd, mac, ipv4, prefixLength, gateway, resolver }: GuestInterface): string[] {
+  return [
+    `vec0:transport=fd,fd=${fd},mac=${mac},mtu=1500`,
+    `ishare.ipv4=${ipv4}/${prefixLength}`,
+    ...(gateway === undefined ? [] : [`ishare.gateway=${gateway}`]),
+    ...(resolver === undefined ? [] : [`ishare.resolver=${resolver}`])
+  ]
 }

@@ -41,7 +41,9 @@ export const SYSTEM_PACKAGES: readonly SystemPackage[] = [
   { name: 'bubblewrap', program: 'bwrap' },
   // The switch between them.
   { name: 'nftables', program: 'nft' },
-  { name: 'iproute2', program: 'ip' }
+  { name: 'iproute2', program: 'ip' },
+  // One of the ways outside.
+  { name: 'passt', program: 'pasta' }
 ]
 
 export interface Machine {

@@ -13,9 +13,6 @@ const probes = {
   /** The set-up step builds kernel, initrd and images and names the file that lists them. */
   uml: () =>
     process.env['ISHARE_ARTIFACTS'] === undefined ? 'no guest kernel: run through `npm test`' : undefined,
-  /** `nft` and `ip`, and network namespaces that they may be used in. */
-  nftables: () =>
-    spawnSync('unshare', ['--net', 'nft', 'list', 'ruleset']).status === 0 ? undefined : 'nft cannot be used here',
   pasta: () => (onPath('pasta') ? undefined : 'pasta is not installed'),
   bubblewrap: () => (onPath('bwrap') ? undefined : 'bwrap is not installed'),
   nftables: () => (onPath('nft') ? undefined : 'nft is not installed'),

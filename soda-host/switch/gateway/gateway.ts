@@ -12,11 +12,12 @@
  * One change at a time; each change of rules is one nft transaction. What is forbidden comes first when a gateway is
  * made, and the uplink last.
  */
-import { readFile, rm, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { HostError } from '../../../src/errors.ts'
 import { GATEWAY_ADDRESS, PREFIX_LENGTH, switchNamespace } from '../addresses.ts'
-import { command, makeNamespace } from '../commands.ts'
+import { command, namespacePath } from '../commands.ts'
+import { makeNamespace } from '../switch.ts'
 import { readDenials, type EgressDenial } from './denials.ts'
 import { forbiddenRanges, isForbidden } from './forbidden.ts'
 import { grantedNames, type ServerGrants } from './grants.ts'
@@ -120,9 +121,10 @@ export class Gateway {
     return made
   }
 
-  /** What no guest reaches now, whatever it was granted. */
-  get forbidden(): readonly Ipv4Range[] {
-    return this.#forbidden
+  /** Undo what an earlier daemon left, which had an uplink. */
+  static async removeLeft(init: GatewayInit): Promise<void> {
+    const made = new Gateway(init)
+    if (await made.#exists()) await made.remove()
   }
 
   /** In force when it resolves; connections that an earlier grant let begin are cut if it is another one. */
@@ -133,10 +135,6 @@ export class Gateway {
   /** Whatever of the server's runs outside is cut when it resolves. */
   removeGrants(id: string): Promise<void> {
     return this.#inTurn(() => this.#change(id, undefined))
-  }
-
-  grantsOf(id: string): ServerGrants | undefined {
-    return this.#grants.get(id)
   }
 
   /** Look at the owner's machine again: which addresses and networks it has. */
@@ -157,11 +155,18 @@ export class Gateway {
   remove(): Promise<void> {
     return this.#inTurn(async () => {
       await this.#resolver.close()
+      // After a reboot there is a record and no namespace.
+      await makeNamespace(this.namespace)
       const record = await this.#readRecord()
       await closeUplink(this.#context, record)
       await command('ip', ['netns', 'delete', this.namespace])
       await rm(this.#recordPath, { force: true })
     })
+  }
+
+  async #exists(): Promise<boolean> {
+    const names = await readdir(namespacePath('')).catch((): string[] => [])
+    return names.includes(this.namespace) || (await this.#readRecord()).kind !== 'none'
   }
 
   get #context(): UplinkContext {

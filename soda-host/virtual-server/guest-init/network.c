@@ -6,8 +6,10 @@
 #include "init.h"
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <net/route.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -17,6 +19,8 @@
 #define INTERFACE "vec0"
 #define ADDRESS_PARAMETER "ishare.ipv4="
 #define GATEWAY_PARAMETER "ishare.gateway="
+#define RESOLVER_PARAMETER "ishare.resolver="
+#define RESOLVER_FILE "/etc/resolv.conf"
 
 static void set_address(struct sockaddr *at, struct in_addr value)
 {
@@ -77,6 +81,21 @@ static bool route_through(int fd, struct in_addr gateway)
 	return ioctl(fd, SIOCADDRT, &route) == 0;
 }
 
+/* What the image brings is somebody else's network. */
+static void name_resolver(const char *address)
+{
+	char line[96];
+	int length = snprintf(line, sizeof(line), "nameserver %s\n", address);
+	int fd;
+
+	unlink(RESOLVER_FILE);
+	fd = open(RESOLVER_FILE, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (fd < 0 || write(fd, line, length) != length)
+		report(RESOLVER_FILE ": %s", strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
 void start_network(void)
 {
 	char text[64];
@@ -93,4 +112,6 @@ void start_network(void)
 		report("default route: %s", strerror(errno));
 	if (fd >= 0)
 		close(fd);
+	if (parameter_text(RESOLVER_PARAMETER, text, sizeof(text)))
+		name_resolver(text);
 }

@@ -1,7 +1,9 @@
 import { join } from 'node:path'
-import { Command } from 'commander'
+import { isIPv4 } from 'node:net'
+import { Command, InvalidArgumentError } from 'commander'
 import { hostClient } from '../../../soda-host/client/index.ts'
-import { startDaemon } from '../../../soda-host/daemon/index.ts'
+import { startDaemon, type DaemonConfig } from '../../../soda-host/daemon/index.ts'
+import { ConfigError } from '../../errors.ts'
 import { readConfig } from '../../config/index.ts'
 import { hostOptions, sliceOption, sliceWords } from '../options.ts'
 import { printFacts, printJson, printTable } from '../output.ts'
@@ -14,6 +16,35 @@ interface Flags {
   slice?: Record<string, string>
   artifacts?: string
   user?: string
+  uplink?: NonNullable<DaemonConfig['uplink']>
+  dns?: string[]
+  publish?: NonNullable<DaemonConfig['publish']>
+}
+
+function uplinkWords(text: string): NonNullable<Flags['uplink']> {
+  if (text === 'none' || text === 'nat' || text === 'pasta') return { kind: text }
+  const [kind, name] = text.split(/:(.*)/s)
+  if (kind === 'dedicated' && /^[\w.@-]{1,15}$/.test(name ?? '')) return { kind, interface: name ?? '' }
+  throw new InvalidArgumentError(
+    'expected none, nat, pasta, or dedicated: and an interface, such as dedicated:eth1'
+  )
+}
+
+function nameServers(given: readonly string[]): string[] {
+  const odd = given.find((address) => !isIPv4(address))
+  if (odd !== undefined)
+    throw new ConfigError('ERR_CONFIG_VALUE', `--dns: expected IPv4 addresses, got ${odd}`)
+  return [...given]
+}
+
+function publishWords(text: string): NonNullable<Flags['publish']> {
+  const [, address = '', from = '', to = ''] = /^([\d.]+):(\d{1,5})-(\d{1,5})$/.exec(text) ?? []
+  const [firstPort, lastPort] = [Number(from), Number(to)]
+  if (!isIPv4(address) || firstPort < 1 || lastPort < firstPort || lastPort > 65_535)
+    throw new InvalidArgumentError(
+      'expected an address of this machine and ports, such as 203.0.113.5:20000-20999'
+    )
+  return { address, firstPort, lastPort }
 }
 
 export function hostCommand(): Command {
@@ -24,6 +55,18 @@ export function hostCommand(): Command {
       'the list of kernel, initrd and images (default: the cache of `ishare factory build`)'
     )
     .option('--user <account>', 'the account of the peer, which may use the socket')
+    .option(
+      '--uplink <way>',
+      'how servers with an egress grant reach the outside: none, nat, dedicated:INTERFACE or pasta',
+      uplinkWords,
+      { kind: 'none' as const }
+    )
+    .option('--dns <address...>', 'DNS servers to ask for guests (default: those of this machine)')
+    .option(
+      '--publish <address:from-to>',
+      'address of this machine, and ports on it, that inbound ports of servers get',
+      publishWords
+    )
   const info = new Command('info').description('show the slice, what of it is in use, and the images')
   const servers = new Command('ps').description('list virtual servers, ended ones included')
   return new Command('host')
@@ -43,6 +86,9 @@ async function startHost(flags: Flags): Promise<void> {
       stateDir: join(config.stateDir, 'host'),
       socketPath: config.socketPath,
       slice: { cpu, memoryBytes, diskBytes, servers },
+      ...(flags.uplink !== undefined && { uplink: flags.uplink }),
+      ...(flags.dns !== undefined && { nameServers: nameServers(flags.dns) }),
+      ...(flags.publish !== undefined && { publish: flags.publish }),
       artifactsPath: flags.artifacts ?? join(config.cacheDir, 'artifacts.json'),
       ...(isRoot() ? { socketGroup: (await peerAccount(flags.user)).gid } : {})
     },

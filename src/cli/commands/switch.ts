@@ -25,6 +25,11 @@ export function switchCommand(): Command {
     .description('the switch between virtual servers: nobody talks to anybody without a link')
     .addCommand(hostOptions(new Command('ports').description('servers on the switch')).action(ports))
     .addCommand(hostOptions(new Command('links').description('who may talk to whom')).action(links))
+    .addCommand(
+      hostOptions(
+        new Command('outside').description('what servers reach outside, and where they are reached')
+      ).action(outside)
+    )
     .addCommand(hostOptions(new Command('denials').description('what was refused lately')).action(denials))
     .addCommand(hostOptions(link).action(putLink))
     .addCommand(hostOptions(unlink).action(removeLink))
@@ -105,6 +110,35 @@ async function denials(flags: Flags): Promise<void> {
         formatSize(bytes)
       ])
     )
+}
+
+async function outside(flags: Flags): Promise<void> {
+  await using host = await connect(flags)
+  const found = await host.outside()
+  if (flags.json === true) {
+    printJson(found)
+    return
+  }
+  note(`uplink: ${found.uplink}`)
+  printTable(
+    ['SERVER', 'EGRESS', 'PUBLISHED'],
+    found.servers.map(({ id, egress, published }) => [
+      id,
+      egress.kind === 'allow'
+        ? egress.to.map((to) => `${to.host} ${to.protocol}/${to.port}`).join(', ')
+        : egress.kind,
+      published.map((at) => `${at.publishedAddress}:${at.publishedPort} to tcp/${at.port}`).join(', ')
+    ])
+  )
+  printTable(
+    ['REFUSED', 'WHY', 'TO', 'PACKETS'],
+    found.denials.map(({ from, reason, flow, packets }) => [
+      from,
+      reason,
+      flow === undefined ? 'all' : `${flow.to} ${flow.protocol}/${flow.port}`,
+      String(packets)
+    ])
+  )
 }
 
 async function putLink(from: string, to: string, service: Service, flags: Flags): Promise<void> {

@@ -23,6 +23,7 @@ describe('the state table', () => {
       spec: serverSpec('true'),
       imageDigest: `sha256:${'0'.repeat(64)}`,
       slot: 0,
+      published: [],
       state: 'created',
       createdAtMs: 1,
       outputSeenBytes: 0,
