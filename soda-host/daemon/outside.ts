@@ -104,7 +104,8 @@ export class Outside implements GuestNetwork {
     const attachment = await this.#with.network.addPort({ ...spec, outside: outsideOf(grants) })
     this.#granted.set(spec.slot, spec.id)
     await this.#gateway.setGrants(grants)
-    if (grants.egress.kind === 'none') return attachment
+    // Replies to those who come in need a way back too.
+    if (grants.egress.kind === 'none' && grants.inbound.length === 0) return attachment
     const resolver = namePolicy(grants.egress) === undefined ? {} : { resolver: GATEWAY_ADDRESS }
     return { ...attachment, gateway: GATEWAY_ADDRESS, ...resolver }
   }
