@@ -11,7 +11,8 @@ const BENCHES: Record<string, () => Promise<{ bench: (context: BenchContext) => 
   'run-latency': () => import('./run-latency.ts'),
   throughput: () => import('./throughput.ts'),
   rules: () => import('./rules.ts'),
-  seal: () => import('./seal.ts')
+  seal: () => import('./seal.ts'),
+  switch: () => import('./switch.ts')
 }
 
 const { positionals, values } = parseArgs({

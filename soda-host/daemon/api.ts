@@ -38,7 +38,8 @@ export const limits = z.strictObject({
 /** What of a living server's limits may be changed, within what it was created with. `cpuMax` null: no cap. */
 export const limitsPatch = z.strictObject({
   cpu: limits.shape.cpu.exactOptional(),
-  cpuMax: limits.shape.cpuMax.unwrap().nullable().exactOptional()
+  cpuMax: limits.shape.cpuMax.unwrap().nullable().exactOptional(),
+  outboundBitsPerSecond: limits.shape.outboundBitsPerSecond.unwrap().exactOptional()
 })
 
 export const terminalSize = z.strictObject({

@@ -122,7 +122,7 @@ export class Servers {
    * @throws ERR_HOST_REQUEST beyond that, ERR_SLICE_FULL when what it gave up is somebody else's by now,
    * ERR_SERVER_STATE, ERR_SERVER_UNKNOWN
    */
-  async setLimits(id: string, { cpu, cpuMax }: LimitsPatch): Promise<ServerRecord> {
+  async setLimits(id: string, { cpu, cpuMax, outboundBitsPerSecond }: LimitsPatch): Promise<ServerRecord> {
     const { keeper } = this.entry(id)
     const { record } = keeper.book
     const { cpuMax: cap, ...rest } = grantedLimits(record)
@@ -130,8 +130,14 @@ export class Servers {
     const limits = {
       ...rest,
       ...(cpu !== undefined && { cpu }),
-      ...(newCap !== undefined && { cpuMax: newCap })
+      ...(newCap !== undefined && { cpuMax: newCap }),
+      ...(outboundBitsPerSecond !== undefined && { outboundBitsPerSecond })
     }
+    if ((limits.outboundBitsPerSecond ?? Infinity) > (record.spec.limits.outboundBitsPerSecond ?? Infinity))
+      throw new HostError(
+        'ERR_HOST_REQUEST',
+        `server ${id} was created with ${record.spec.limits.outboundBitsPerSecond} bit/s outward: more is for a new lease`
+      )
     if (limits.cpu > record.spec.limits.cpu)
       throw new HostError(
         'ERR_HOST_REQUEST',

@@ -134,8 +134,7 @@ export class Switch implements GuestNetwork {
     })
   }
 
-  /** In bits per second, from now on. */
-  setOutbound(id: string, outboundBitsPerSecond: number): Promise<void> {
+  setOutbound(id: string, outboundBitsPerSecond: number | undefined): Promise<void> {
     return this.#inTurn(async () => {
       const port = this.#ports.get(id)
       if (port === undefined) return

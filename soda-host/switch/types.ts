@@ -76,4 +76,6 @@ export interface GuestNetwork {
   addPort(spec: PortSpec): Promise<PortAttachment>
   /** Nothing of it is left; a no-op where there is none. */
   removePort(slot: number): Promise<void>
+  /** In bits per second, from now on; undefined: as fast as it can. A no-op for a server without a port. */
+  setOutbound(id: string, outboundBitsPerSecond: number | undefined): Promise<void>
 }

@@ -73,7 +73,7 @@ class UmlLauncher implements ServerLauncher {
       await Promise.allSettled(making)
       const [group, port] = await Promise.all(making)
       const identity = await this.#start(spec, files, { group, knobs, port })
-      return this.#serve(files, { ...identity, cgroups: group.paths }, group, listener)
+      return this.#serve(spec.id, files, { ...identity, cgroups: group.paths }, group, listener)
     } catch (error) {
       await this.sweep(spec).catch((leftover: unknown) => {
         throw new AggregateError([error, leftover], 'a launch failed, and so did its clean-up')
@@ -89,7 +89,7 @@ class UmlLauncher implements ServerLauncher {
   ): Promise<RunningServer | undefined> {
     const cgroups = await this.#openCgroups()
     if (isAlive(record))
-      return this.#serve(serverFiles(spec.directory), record, cgroups.open(record.cgroups), listener)
+      return this.#serve(spec.id, serverFiles(spec.directory), record, cgroups.open(record.cgroups), listener)
     await removeGroup(cgroups.open(record.cgroups))
     await this.sweep(spec)
     return undefined
@@ -128,13 +128,16 @@ class UmlLauncher implements ServerLauncher {
   }
 
   #serve(
+    id: string,
     files: ServerFiles,
     record: ProcessRecord,
     group: ServerCgroup,
     listener: ServerListener
   ): RunningServer {
     const channel = connectGuestChannel({ socketPath: files.channelSocket, listener })
-    return new UmlServer({ record, files, group, channel, bootTimeoutMs: this.#bootTimeoutMs })
+    const setOutbound = async (rate: number | undefined): Promise<void> =>
+      this.#network?.setOutbound(id, rate)
+    return new UmlServer({ record, files, group, channel, bootTimeoutMs: this.#bootTimeoutMs, setOutbound })
   }
 
   async #start(

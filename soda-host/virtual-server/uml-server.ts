@@ -26,6 +26,8 @@ export interface UmlServerInit {
   group: ServerCgroup
   channel: GuestChannel
   bootTimeoutMs: number
+  /** Sets the rate of its port on the switch. */
+  setOutbound: (bitsPerSecond: number | undefined) => Promise<void>
 }
 
 /** A guest without its channel may take this long to end by itself. */
@@ -49,18 +51,20 @@ export class UmlServer implements RunningServer {
   readonly #group: ServerCgroup
   readonly #channel: GuestChannel
   readonly #bootTimeoutMs: number
+  readonly #setOutbound: UmlServerInit['setOutbound']
   readonly #released = new AbortController()
   /** Why we killed it, if we did. */
   #killReason: string | undefined
   #usage: ServerUsage = { cpuSeconds: 0, memoryPeakBytes: 0 }
   #isEnded = false
 
-  constructor({ record, files, group, channel, bootTimeoutMs }: UmlServerInit) {
+  constructor({ record, files, group, channel, bootTimeoutMs, setOutbound }: UmlServerInit) {
     this.record = record
     this.#files = files
     this.#group = group
     this.#channel = channel
     this.#bootTimeoutMs = bootTimeoutMs
+    this.#setOutbound = setOutbound
     this.ended = this.#watch()
     void this.#watchChannel()
   }
@@ -128,7 +132,9 @@ export class UmlServer implements RunningServer {
 
   async setLimits(limits: ServerLimits): Promise<void> {
     this.#assertHere()
-    await this.#group.limit(hostKnobs(limits))
+    const knobs = hostKnobs(limits)
+    await this.#group.limit(knobs)
+    await this.#setOutbound(knobs.outboundBitsPerSecond)
   }
 
   async moveTo(hostCpu: number): Promise<void> {

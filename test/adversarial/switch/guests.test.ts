@@ -15,6 +15,7 @@ import { SUITE_SLICE } from '../../compliance/run-host.suite.ts'
 import { requires } from '../../helpers/capabilities.ts'
 import { type DaemonProcess, startDaemonProcess } from '../../helpers/daemon/daemon-process.ts'
 import { serverSpec, tarOf, textOf } from '../../helpers/daemon/server-spec.ts'
+import { codeOf } from '../../helpers/errors.ts'
 import { temporaryDirectory } from '../../helpers/temporary.ts'
 
 const SCRIPT = join(import.meta.dirname, '..', '..', 'fixtures', 'switch', 'guest_peer.py')
@@ -36,7 +37,7 @@ class Puppet {
   }
 
   static async start(host: HostClient): Promise<Puppet> {
-    const limits = { cpu: 0.5, memoryBytes: 96 * MIB, diskBytes: 32 * MIB }
+    const limits = { cpu: 0.5, memoryBytes: 96 * MIB, diskBytes: 32 * MIB, outboundBitsPerSecond: 2e6 }
     const program = { argv: ['python3', '-u', 'peer.py'], env: {} }
     const { id } = await host.create(serverSpec(program, { image: 'debian', limits }))
     await host.putFiles(id, tarOf({ 'peer.py': await readFile(SCRIPT) }))
@@ -158,6 +159,15 @@ describe('two guests on a switch, one of them hostile', function () {
     expect(await attacker.tell('talk', 'heard', 'cut')).to.equal('heard still there?')
     expect(await host.links()).to.deep.equal([link()])
     expect((await host.ports()).map(({ id }) => id)).to.have.members([attacker.id, victim.id])
+  })
+
+  it('have their rate changed while they talk, within what they were created with', async () => {
+    await host.setLimits(attacker.id, { outboundBitsPerSecond: 1e6 })
+    const port = (await host.ports()).find(({ id }) => id === attacker.id)
+    expect(port?.outboundBitsPerSecond).to.equal(1e6)
+    expect(await attacker.tell('talk', 'heard', 'cut')).to.equal('heard still there?')
+    const more = await codeOf(() => host.setLimits(attacker.id, { outboundBitsPerSecond: 3e6 }))
+    expect(more).to.equal('ERR_HOST_REQUEST')
   })
 
   it('are cut in the middle of a connection when the link is taken away', async () => {
