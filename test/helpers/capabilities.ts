@@ -14,6 +14,9 @@ const probes = {
   uml: () =>
     process.env['ISHARE_ARTIFACTS'] === undefined ? 'no guest kernel: run through `npm test`' : undefined,
   pasta: () => (onPath('pasta') ? undefined : 'pasta is not installed'),
+  /** Where the 560 detection cases are. */
+  cases: () =>
+    process.env['ISHARE_IDS_CASES'] === undefined ? 'ISHARE_IDS_CASES names no folder of cases' : undefined,
   bubblewrap: () => (onPath('bwrap') ? undefined : 'bwrap is not installed'),
   nftables: () => (onPath('nft') ? undefined : 'nft is not installed'),
   /** Whole rule sets are too large for the repository. */

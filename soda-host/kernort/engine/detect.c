@@ -198,6 +198,22 @@ static void visit_view(struct kernort_engine *engine, u8 buffer, u8 direction, s
 	visit_group(engine, kernort_group_find(engine->rules, buffer, 0, direction, KERNORT_SIDE_ANY, 0), slice, 0);
 }
 
+/* Rules on a message may have their fast pattern in the stream or packet that carries it. */
+static void visit_carrier(struct kernort_engine *engine, u32 side)
+{
+	const struct kernort_side *from = &engine->flow->sides[side];
+	struct kernort_slice slice = { .bytes = engine->scene.packet->payload,
+				       .length = engine->scene.packet->payload_length };
+
+	if (from->window != KERNORT_NO_INDEX) {
+		slice.bytes = kernort_window_bytes(&engine->windows, from);
+		slice.length = from->window_used;
+	}
+	engine->is_header_scan = false;
+	if (slice.length > 0)
+		visit(engine, KERNORT_BUFFER_PAYLOAD, slice, 0);
+}
+
 void kernort_detect_document(struct kernort_engine *engine, struct kernort_document *document, u32 side)
 {
 	u8 direction = side == KERNORT_CLIENT ? KERNORT_FLOW_TO_SERVER : KERNORT_FLOW_TO_CLIENT;
@@ -211,6 +227,7 @@ void kernort_detect_document(struct kernort_engine *engine, struct kernort_docum
 			visit_view(engine, (u8)i, direction, views->single[i]);
 	for (i = 0; i < views->instance_count; i++)
 		visit_view(engine, views->instances[i].buffer, direction, views->instances[i].slice);
+	visit_carrier(engine, side);
 	try_candidates(engine);
 	engine->document = NULL;
 }

@@ -63,6 +63,20 @@ static void deliver(void *context, struct kernort_flow *flow, u32 side, const u8
 	kernort_conversation_feed(engine, flow, side, bytes, length);
 }
 
+/*
+ * Is the sender of a flow's first packet the server? In the middle of a connection, the lower port says so,
+ * unless it asks as a client does.
+ */
+static bool is_from_server(const struct kernort_engine *engine, const struct kernort_packet *packet)
+{
+	if (packet->ip_protocol != KERNORT_PROTO_TCP)
+		return false;
+	if (packet->tcp_flags & KERNORT_TCP_SYN)
+		return packet->tcp_flags & KERNORT_TCP_ACK;
+	return engine->config.picks_up_midstream && packet->source_port < packet->destination_port &&
+	       !kernort_http_begins(packet->payload, packet->payload_length, KERNORT_CLIENT);
+}
+
 static struct kernort_flow *add_flow(struct kernort_engine *engine, const struct kernort_packet *packet, u32 *side)
 {
 	struct kernort_flow *flow = kernort_flow_add(&engine->flows, packet);
@@ -78,8 +92,7 @@ static struct kernort_flow *add_flow(struct kernort_engine *engine, const struct
 	}
 	engine->counters.flows++;
 	*side = KERNORT_CLIENT;
-	if (packet->ip_protocol == KERNORT_PROTO_TCP &&
-	    (packet->tcp_flags & (KERNORT_TCP_SYN | KERNORT_TCP_ACK)) == (KERNORT_TCP_SYN | KERNORT_TCP_ACK)) {
+	if (is_from_server(engine, packet)) {
 		struct kernort_address address = flow->client;
 		u16 port = flow->client_port;
 

@@ -6,7 +6,7 @@
  * - one that lies wholly within a waiting one is dropped: the old content stays;
  * - waiting ones that lie wholly within it are dropped: the new content stays;
  * - a partial overlap leaves both, and since they are read in order, the one that begins first wins.
- * Linux may also merge neighbours in memory, which depends on how the network card laid them out; the engine does not.
+ * - one that begins exactly where a waiting one ends is appended to it, and both are one segment from then on.
  * Memory: one pool for all flows; a side may hold a quarter of it. Longer segments are kept in pieces.
  */
 #include "stream.h"
@@ -46,18 +46,37 @@ static void drop_covered(struct kernort_streams *streams, struct kernort_side *s
 	}
 }
 
+/* As tcp_ooo_try_coalesce() does; here as long as there is room in the piece. */
+static bool append(struct kernort_segment *segment, u32 seq, const u8 *bytes, u32 length, u32 urgent)
+{
+	if (segment->seq + segment->length != seq || urgent || length > KERNORT_SEGMENT_BYTES - segment->length)
+		return false;
+	memcpy(segment->bytes + segment->length, bytes, length);
+	segment->length += length;
+	return true;
+}
+
+static bool is_covered(struct kernort_streams *streams, const struct kernort_side *side, u32 start, u32 end)
+{
+	const struct kernort_segment *segment = segment_at(streams, side->segments);
+
+	for (; segment && !seq_after(segment->seq, start); segment = segment_at(streams, segment->next))
+		if (!seq_after(end, segment->seq + segment->length))
+			return true;
+	return false;
+}
+
 static void add_piece(struct kernort_streams *streams, struct kernort_side *side, u32 seq, const u8 *bytes, u32 length,
 		      u32 urgent)
 {
 	u32 *link = &side->segments, index;
 	struct kernort_segment *segment;
 
-	for (; (segment = segment_at(streams, *link)) && !seq_after(segment->seq, seq); link = &segment->next) {
-		if (!seq_after(seq + length, segment->seq + segment->length))
+	if (is_covered(streams, side, seq, seq + length))
+		return;
+	for (; (segment = segment_at(streams, *link)) && seq_before(segment->seq, seq); link = &segment->next)
+		if (append(segment, seq, bytes, length, urgent))
 			return;
-		if (segment->seq == seq)
-			break; /* the new one is longer: drop_covered() */
-	}
 	drop_covered(streams, side, link, seq + length);
 	if (streams->free_segment == KERNORT_NO_INDEX || side->segment_count >= streams->segment_count / 4) {
 		streams->counters->segments_dropped++;

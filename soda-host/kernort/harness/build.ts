@@ -21,7 +21,8 @@ const INCLUDES = ['-Ienv/user', '-Iinclude', '-Iengine', '-Iharness']
 const PROGRAMS = {
   replay: ['-O2'],
   check: ['-O1', '-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
-  fuzz: ['-O1', '-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all']
+  fuzz: ['-O1', '-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
+  oracle: ['-O2']
 } as const
 
 export type HarnessProgram = keyof typeof PROGRAMS
