@@ -94,6 +94,8 @@ export interface HostServerSpec {
   expiresAtMs: number
   /** Results are kept at most until then. */
   keepUntilMs: number
+  /** The tenant has agreed that the owner may freeze it, or take CPU from it, when they need the machine. */
+  mayFreeze?: boolean
 }
 
 /** A program beside a server's main one; it ends when it is closed, or with the host's daemon. */
@@ -114,7 +116,7 @@ export interface RunHost {
   capacity(signal?: AbortSignal): Promise<HostCapacity>
   /**
    * Reserve a part of the slice. The same spec again under the same id is answered with the same server.
-   * @throws ERR_SLICE_FULL when the slice has no room, ERR_IMAGE_UNKNOWN, ERR_SERVER_EXISTS (other spec, same id)
+   * @throws ERR_SLICE_FULL when the slice has no room, ERR_HOST_RECLAIMED while the owner needs it, ERR_IMAGE_UNKNOWN, ERR_SERVER_EXISTS (other spec, same id)
    */
   create(spec: HostServerSpec, signal?: AbortSignal): Promise<HostServer>
   /** Replace the input files by those of a tar stream; only in `created`. @throws ERR_FILES_FORMAT, ERR_FILES_LIMIT */

@@ -182,7 +182,8 @@ export class Acceptor {
       image: { name: image.name, digest: image.digest },
       createdAtMs: now * SECOND_MS,
       expiresAtMs,
-      keepUntilMs: expiresAtMs + this.#context.limits.keepMs
+      keepUntilMs: expiresAtMs + this.#context.limits.keepMs,
+      ...(offer.rules.mayFreeze && { mayFreeze: true })
     }
   }
 

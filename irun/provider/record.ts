@@ -20,6 +20,8 @@ export interface ProviderRun extends StoredRun {
   /** When the lease ends. */
   expiresAtMs: number
   keepUntilMs: number
+  /** The rules that were accepted let the owner freeze runs. */
+  mayFreeze?: boolean
   /** Compact JWS; set from `leased` on. */
   lease?: string
   /** Set from `exited` on, with the receipt that says the same. */
@@ -54,6 +56,7 @@ export function serverSpecOf(run: ProviderRun): HostServerSpec {
     ...(run.egress !== undefined && { egress: run.egress }),
     ...(run.inboundPorts !== undefined && { inboundPorts: run.inboundPorts }),
     expiresAtMs: run.expiresAtMs,
-    keepUntilMs: run.keepUntilMs
+    keepUntilMs: run.keepUntilMs,
+    ...(run.mayFreeze === true && { mayFreeze: true })
   }
 }

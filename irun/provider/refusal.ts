@@ -4,6 +4,7 @@ import { REASONS_MAX, REASON_LENGTH_MAX } from '../limits.ts'
 /** What may be known about the provider's inside. Everything else is `ERR_RUN_FAILED`. */
 const INSIDE: ReadonlySet<IShareErrorCode> = new Set([
   'ERR_SLICE_FULL',
+  'ERR_HOST_RECLAIMED',
   'ERR_IMAGE_UNKNOWN',
   'ERR_FILES_FORMAT',
   'ERR_FILES_LIMIT',

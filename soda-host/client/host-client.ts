@@ -11,6 +11,7 @@ import type {
   OutsideState,
   PortState,
   Program,
+  ReclaimRequest,
   Server,
   ServerSpec
 } from '../daemon/api.ts'
@@ -59,6 +60,14 @@ export interface HostClient extends AsyncDisposable {
    * Another program beside the main one. Not repeated, and ended by a restart of the daemon: ERR_SESSION_LOST.
    */
   exec(id: string, program: Program, signal?: AbortSignal): Promise<ExecSession>
+  /** Stop it where it stands. @throws ERR_SERVER_STATE unless it boots or runs */
+  freeze(id: string, signal?: AbortSignal): Promise<Server>
+  /** Let it go on, unless the owner needs the machine. */
+  thaw(id: string, signal?: AbortSignal): Promise<Server>
+  /** The owner needs the machine: freeze what may be frozen or, with `cpu`, leave it so much CPU in all. */
+  reclaim(request?: ReclaimRequest, signal?: AbortSignal): Promise<Capacity>
+  /** The machine is given again. */
+  return(signal?: AbortSignal): Promise<Capacity>
   wait(id: string, signal?: AbortSignal): Promise<Server>
   stop(id: string, options?: { graceMs?: number; signal?: AbortSignal }): Promise<void>
   files(id: string, signal?: AbortSignal): AsyncIterable<Uint8Array>
@@ -154,6 +163,22 @@ class SocketClient implements HostClient {
 
   exec(id: string, program: Program, signal?: AbortSignal): Promise<ExecSession> {
     return execSession(this.#transport, pathOf(id, 'exec'), program, signal)
+  }
+
+  freeze(id: string, signal?: AbortSignal): Promise<Server> {
+    return this.#ask({ method: 'POST', path: pathOf(id, 'freeze'), signal }, api.server)
+  }
+
+  thaw(id: string, signal?: AbortSignal): Promise<Server> {
+    return this.#ask({ method: 'POST', path: pathOf(id, 'thaw'), signal }, api.server)
+  }
+
+  reclaim(request: ReclaimRequest = {}, signal?: AbortSignal): Promise<Capacity> {
+    return this.#ask({ method: 'PUT', path: '/v1/reclaim', json: request, signal }, api.capacity)
+  }
+
+  return(signal?: AbortSignal): Promise<Capacity> {
+    return this.#ask({ method: 'DELETE', path: '/v1/reclaim', signal }, api.capacity)
   }
 
   async destroy(id: string, signal?: AbortSignal): Promise<void> {

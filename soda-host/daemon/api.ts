@@ -77,9 +77,14 @@ export const serverSpec = z
     /** TCP ports at which it may be reached from outside, where the owner publishes ports. */
     inboundPorts: z.array(portNumber).max(256).exactOptional(),
     expiresAtMs: timeMs,
-    keepUntilMs: timeMs
+    keepUntilMs: timeMs,
+    /** The tenant has agreed that the owner may freeze it, or take CPU from it, when they need the machine. */
+    mayFreeze: z.boolean().exactOptional()
   })
   .refine(({ expiresAtMs, keepUntilMs }) => keepUntilMs >= expiresAtMs, 'keepUntilMs is before expiresAtMs')
+
+/** Who wants a server frozen: somebody who asked for this one, the owner who needs the machine. */
+export const frozenBy = z.array(z.enum(['request', 'reclaim']))
 
 export const serverState = z.enum(['created', 'booting', 'running', 'collecting', 'exited', 'failed'])
 
@@ -108,6 +113,8 @@ export const server = z.strictObject({
   keepUntilMs: timeMs,
   /** The CPU of the host that it is on now. */
   hostCpu: z.int().min(0).exactOptional(),
+  /** Absent while it may run. */
+  frozenBy: frozenBy.exactOptional(),
   exit: programExit.exactOptional(),
   reason: reason.exactOptional(),
   output: z.strictObject({ bytes: z.int().min(0), discardedBytes: z.int().min(0) }),
@@ -125,14 +132,29 @@ const amounts = z.strictObject({
 
 export const image = z.strictObject({ name: imageName, digest, sizeBytes: z.int().min(0) })
 
+/** The owner needs the machine: servers that allow it are frozen, or share so much CPU among all of them. */
+export const reclaimRequest = z.strictObject({ cpu: z.number().min(0.01).max(1024).exactOptional() })
+
 export const capacity = z.strictObject({
   architecture: z.literal('x86_64'),
   total: amounts,
   used: amounts,
-  images: z.array(image)
+  images: z.array(image),
+  /** Present while the owner needs the machine. */
+  reclaim: reclaimRequest.exactOptional()
 })
 
-export const eventKind = z.enum(['created', 'booting', 'running', 'resized', 'exited', 'failed', 'destroyed'])
+export const eventKind = z.enum([
+  'created',
+  'booting',
+  'running',
+  'resized',
+  'frozen',
+  'thawed',
+  'exited',
+  'failed',
+  'destroyed'
+])
 
 export const hostEvent = z.strictObject({
   sequence: z.int().min(1),
@@ -234,6 +256,7 @@ export type Limits = z.infer<typeof limits>
 export type LimitsPatch = z.infer<typeof limitsPatch>
 export type Program = z.infer<typeof program>
 export type Server = z.infer<typeof server>
+export type ReclaimRequest = z.infer<typeof reclaimRequest>
 export type Capacity = z.infer<typeof capacity>
 export type Image = z.infer<typeof image>
 export type EventKind = z.infer<typeof eventKind>

@@ -1,10 +1,12 @@
 import { rm } from 'node:fs/promises'
+import { isDeepStrictEqual } from 'node:util'
 import type {
   LaunchSpec,
   OutputStream,
   ProgramExit,
   RunningServer,
   ServerLauncher,
+  ServerLimits,
   ServerListener
 } from '../virtual-server/types.ts'
 import { HostError } from '../../src/errors.ts'
@@ -14,7 +16,7 @@ import { storedFiles, storeGuestFiles } from './files-tar.ts'
 import type { DaemonTiming } from './limits.ts'
 import { OutputSpool } from './output-spool.ts'
 import type { ServerBook } from './server-book.ts'
-import { grantedLimits } from './server-record.ts'
+import { presentLimits } from './server-record.ts'
 import type { StateDirectory } from './state-directory.ts'
 
 export interface GuestComponents {
@@ -81,7 +83,7 @@ export class Guest implements ServerListener {
     this.#running = await this.#with.launcher.launch(launched, this)
     this.#book.commit({ process: this.#running.record })
     // Changed meanwhile.
-    if (launched.limits !== grantedLimits(this.#book.record)) await this.applyLimits()
+    await this.applyLimits(launched.limits)
     await abortable(this.#running.ready(signal), signal)
     await this.#stage(
       this.#running,
@@ -91,13 +93,16 @@ export class Guest implements ServerListener {
   }
 
   /** The guest of an earlier daemon. @returns false if it is gone */
-  async adopt(signal: AbortSignal): Promise<boolean> {
+  async adopt(): Promise<boolean> {
     const { process } = this.#book.record
     if (process === undefined) return false
     this.#running = await this.#with.launcher.adopt(this.#launchSpec(), process, this)
-    if (this.#running === undefined) return false
-    await abortable(this.#running.ready(signal), signal)
-    return true
+    return this.#running !== undefined
+  }
+
+  /** Of an adopted guest that runs. @throws ERR_BOOT_TIMEOUT, ERR_BOOT_FAILED */
+  async answers(signal: AbortSignal): Promise<void> {
+    if (this.#running !== undefined) await abortable(this.#running.ready(signal), signal)
   }
 
   async run(): Promise<void> {
@@ -109,9 +114,10 @@ export class Guest implements ServerListener {
     this.#book.changed.ring()
   }
 
-  /** What is on record, to the guest if there is one. @throws ERR_CGROUP */
-  async applyLimits(): Promise<void> {
-    await this.#running?.setLimits(grantedLimits(this.#book.record))
+  /** What is on record, to the guest if there is one. `before`: what it has. @throws ERR_CGROUP */
+  async applyLimits(before?: ServerLimits): Promise<void> {
+    const limits = presentLimits(this.#book.record)
+    if (!isDeepStrictEqual(limits, before)) await this.#running?.setLimits(limits)
   }
 
   /** Written down first: a daemon that comes in between moves it then. @throws ERR_CGROUP */
@@ -232,7 +238,7 @@ export class Guest implements ServerListener {
     const directory = this.#paths.guest
     return {
       id: spec.id,
-      limits: grantedLimits(this.#book.record),
+      limits: presentLimits(this.#book.record),
       ...this.#with.bootFiles(imageDigest),
       directory,
       slot,

@@ -11,6 +11,7 @@ import type {
   Link,
   Program,
   OutsideState,
+  ReclaimRequest,
   Server,
   ServerSpec,
   StdinAnswer
@@ -21,7 +22,7 @@ import { storeTar } from './files-tar.ts'
 import type { Links } from './links.ts'
 import { readRange } from './output-spool.ts'
 import { until } from './server-book.ts'
-import { describe, isEnded } from './server-record.ts'
+import { describe, isEnded, isToBeFrozen } from './server-record.ts'
 import { Servers, type ServersComponents, type ServersInit } from './servers.ts'
 import type { StdinPiece } from './stdin-feed.ts'
 
@@ -69,7 +70,15 @@ export class Host {
 
   capacity(): Capacity {
     const { slice: total } = this.#init
-    return { architecture: 'x86_64', total: { ...total }, used: this.#servers.used, images: this.images() }
+    const { used, reclaimed } = this.#servers
+    const images = this.images()
+    return {
+      architecture: 'x86_64',
+      total: { ...total },
+      used,
+      images,
+      ...(reclaimed !== undefined && { reclaim: reclaimed })
+    }
   }
 
   images(): Image[] {
@@ -103,9 +112,27 @@ export class Host {
   }
 
   start(id: string): Server {
+    return describe(this.#servers.start(id))
+  }
+
+  /** @throws ERR_SERVER_STATE, ERR_SERVER_UNKNOWN, ERR_CGROUP */
+  async freeze(id: string): Promise<Server> {
     const { keeper } = this.#servers.entry(id)
-    keeper.start()
+    await keeper.freeze()
     return describe(keeper.book.record)
+  }
+
+  /** @throws ERR_SERVER_UNKNOWN, ERR_CGROUP */
+  async thaw(id: string): Promise<Server> {
+    const { keeper } = this.#servers.entry(id)
+    await keeper.thaw()
+    return describe(keeper.book.record)
+  }
+
+  /** The owner needs the machine, or (undefined) returns it. */
+  async setReclaim(request: ReclaimRequest | undefined): Promise<Capacity> {
+    await this.#servers.setReclaim(request)
+    return this.capacity()
   }
 
   /** @throws ERR_HOST_REQUEST, ERR_SLICE_FULL, ERR_SERVER_STATE, ERR_SERVER_UNKNOWN */
@@ -160,13 +187,13 @@ export class Host {
   /** @throws ERR_SERVER_STATE, ERR_SERVER_UNKNOWN */
   async signal(id: string, signalNumber: number, signal: AbortSignal): Promise<void> {
     const program = await this.#servers.entry(id).keeper.program(this.#any(signal))
-    await program.signal(signalNumber)
+    await this.#answered(id, program.signal(signalNumber))
   }
 
   /** @throws ERR_SERVER_STATE, ERR_SERVER_UNKNOWN */
   async resize(id: string, size: { columns: number; rows: number }, signal: AbortSignal): Promise<void> {
     const program = await this.#servers.entry(id).keeper.program(this.#any(signal))
-    await program.resize(size)
+    await this.#answered(id, program.resize(size))
   }
 
   /**
@@ -249,6 +276,12 @@ export class Host {
       if (!follow) return
       await abortable(happened, signal)
     }
+  }
+
+  /** What is said to a frozen guest is done when it is thawed: as with a stopped process, nobody waits for that. */
+  async #answered(id: string, done: Promise<void>): Promise<void> {
+    done.catch(() => undefined)
+    if (!isToBeFrozen(this.#servers.entry(id).keeper.book.record)) await done
   }
 
   #any(...signals: AbortSignal[]): AbortSignal {

@@ -19,14 +19,15 @@
  */
 import { HostError } from '../../src/errors.ts'
 import type { ProgramExit, RunningServer } from '../virtual-server/types.ts'
-import type { Limits, Reason } from './api.ts'
+import type { Limits, Reason, Server } from './api.ts'
 import { abortable, clockReaches } from './bell.ts'
 import { GuestGone, reasonOf } from './ending.ts'
 import { Escalation } from './escalation.ts'
+import { FreezeControl } from './freeze-control.ts'
 import { Guest, type GuestComponents } from './guest.ts'
 import type { DaemonLog } from './log.ts'
 import { ServerBook, until, type BookComponents } from './server-book.ts'
-import { isEnded, type ServerRecord } from './server-record.ts'
+import { isEnded, isToBeFrozen, type ServerRecord } from './server-record.ts'
 
 export interface KeeperComponents extends BookComponents, GuestComponents {
   log: DaemonLog
@@ -43,12 +44,14 @@ export class Keeper {
   readonly #leave = new AbortController()
   /** Aborts what comes before the program: a stop, or the end of the lease. */
   readonly #cancel = new AbortController()
+  readonly #freezing: FreezeControl
   #life: Promise<void> = Promise.resolve()
 
   constructor(record: ServerRecord, components: KeeperComponents) {
     this.#with = components
     this.book = new ServerBook(record, components)
     this.guest = new Guest(this.book, components, (exit) => this.#programExited(exit))
+    this.#freezing = new FreezeControl(this.book, this.guest, components.log)
   }
 
   /** Begin, or go on from where an earlier daemon stopped. */
@@ -74,6 +77,7 @@ export class Keeper {
     if (cut === undefined) return
     this.book.commit({ cut })
     this.#cancel.abort()
+    void this.#freezing.settleSoon()
   }
 
   /** Other limits, from now on. @throws ERR_SERVER_STATE when it has ended, ERR_CGROUP when the kernel refuses them */
@@ -82,6 +86,49 @@ export class Keeper {
     if (isEnded({ state })) throw new HostError('ERR_SERVER_STATE', `server ${this.book.id} is ${state}`)
     this.book.commit({ limits }, 'resized')
     await this.guest.applyLimits()
+  }
+
+  /**
+   * Stop it where it stands, until a thaw. One that boots is frozen before its program starts.
+   * @throws ERR_SERVER_STATE unless it boots or runs, ERR_CGROUP when it does not stop: then it is not frozen
+   */
+  async freeze(): Promise<void> {
+    const { state, cut } = this.book.record
+    if ((state !== 'booting' && state !== 'running') || cut !== undefined)
+      throw new HostError('ERR_SERVER_STATE', `server ${this.book.id} is ${cut ? 'being stopped' : state}`)
+    try {
+      await this.#freezeBy('request', true)
+    } catch (error) {
+      await this.#freezeBy('request', false).catch(() => undefined)
+      throw error
+    }
+  }
+
+  /** Let it go on, unless the owner needs the machine. A no-op when it was not frozen. @throws ERR_CGROUP */
+  async thaw(): Promise<void> {
+    await this.#freezeBy('request', false)
+  }
+
+  /** What the owner takes back: all of it, all but so much CPU, or nothing. @throws ERR_CGROUP */
+  async reclaim(what: 'frozen' | 'given' | number): Promise<void> {
+    const cap = typeof what === 'number' ? what : undefined
+    if (this.book.record.reclaimCpuMax !== cap) {
+      const { reclaimCpuMax: _before, ...rest } = this.book.record
+      this.book.replace(cap === undefined ? rest : { ...rest, reclaimCpuMax: cap })
+      await this.guest.applyLimits()
+    }
+    await this.#freezeBy('reclaim', what === 'frozen')
+  }
+
+  async #freezeBy(who: NonNullable<Server['frozenBy']>[number], isWanted: boolean): Promise<void> {
+    const before = this.book.record.frozenBy
+    const others = before.filter((each) => each !== who)
+    const frozenBy = isWanted ? [...others, who] : others
+    if (frozenBy.length !== before.length) {
+      const isFirst = frozenBy.length === 0 || before.length === 0
+      this.book.commit({ frozenBy }, isFirst ? (isWanted ? 'frozen' : 'thawed') : undefined)
+    }
+    await this.#freezing.settle()
   }
 
   /** Kill what lives; when this resolves nothing is left but the record and the results. */
@@ -148,16 +195,21 @@ export class Keeper {
       await this.guest.boot(beforeProgram)
       this.book.commit({ state: 'running', startedAtMs: Date.now() }, 'running')
       await this.guest.removeInput()
-    } else if (!(await this.guest.adopt(leave)) && this.book.record.state === 'running')
+      await this.#freezing.settleSoon()
+    } else if (!(await this.guest.adopt()) && this.book.record.state === 'running')
       throw new HostError('ERR_CHANNEL_CLOSED', 'the guest was gone when the host came back')
-    else await this.#reapply()
+    else await this.#reapply(leave)
     await this.#runToExit()
+    await this.#freezing.settleSoon()
     await this.guest.collect(leave)
     await this.guest.powerOff(leave)
   }
 
   /** What was decided, and perhaps not done, when the earlier daemon was killed. */
-  async #reapply(): Promise<void> {
+  async #reapply(leave: AbortSignal): Promise<void> {
+    await this.#freezing.settleSoon()
+    // One that is frozen answers when it is thawed.
+    if (!isToBeFrozen(this.book.record)) await this.guest.answers(leave)
     try {
       await this.guest.applyLimits()
       await this.guest.moveTo(this.book.record.hostCpu ?? 0)
@@ -265,6 +317,7 @@ export class Keeper {
     if (cut === undefined) return
     // Not worth a commit: the next daemon sees the clock too.
     this.book.note({ cut })
+    void this.#freezing.settleSoon()
     if (this.book.record.state !== 'running') this.#cancel.abort()
   }
 

@@ -316,6 +316,39 @@ export const operations: readonly Operation[] = [
       return NOTHING
     }
   }),
+  operation('freeze', {
+    method: 'POST',
+    path: '/v1/servers/{id}/freeze',
+    summary:
+      'Stop a server where it stands; it keeps its part of the slice, and its lease goes on. Answered when nothing of ' +
+      'it runs any more',
+    answer: api.server,
+    run: async ({ host, id }) => json(await host.freeze(id))
+  }),
+  operation('thaw', {
+    method: 'POST',
+    path: '/v1/servers/{id}/thaw',
+    summary: 'Let a frozen server go on, unless the owner needs the machine; a no-op for one that runs',
+    answer: api.server,
+    run: async ({ host, id }) => json(await host.thaw(id))
+  }),
+  operation('reclaim', {
+    method: 'PUT',
+    path: '/v1/reclaim',
+    summary:
+      'The owner needs the machine: servers whose tenants agreed are frozen or, with `cpu`, share so much CPU; ' +
+      'nothing new is taken. Stays over restarts',
+    body: api.reclaimRequest,
+    answer: api.capacity,
+    run: async ({ host, body }) => json(await host.setReclaim(body))
+  }),
+  operation('return', {
+    method: 'DELETE',
+    path: '/v1/reclaim',
+    summary: 'The machine is given again: what was frozen or shrunk for its owner goes on',
+    answer: api.capacity,
+    run: async ({ host }) => json(await host.setReclaim(undefined))
+  }),
   operation('wait', {
     method: 'GET',
     path: '/v1/servers/{id}/wait',

@@ -97,6 +97,10 @@ export class Outside implements GuestNetwork {
     return new Outside(uplink, gateway, components)
   }
 
+  setOutbound(id: string, outboundBitsPerSecond: number | undefined): Promise<void> {
+    return this.#with.network.setOutbound(id, outboundBitsPerSecond)
+  }
+
   async addPort(spec: PortSpec): Promise<PortAttachment> {
     const record = this.#gateway === undefined ? undefined : this.#record(spec.id)
     if (record === undefined || this.#gateway === undefined) return await this.#with.network.addPort(spec)

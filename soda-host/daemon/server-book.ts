@@ -49,6 +49,11 @@ export class ServerBook {
     this.#replace({ ...this.#record, ...patch }, kind)
   }
 
+  /** A whole record in place of the one there is; on the disk when this returns. @throws ERR_HOST_STATE */
+  replace(next: ServerRecord): void {
+    this.#replace(next, undefined)
+  }
+
   /** Survives the daemon's death but not the machine's; a disk that is full is no reason to stop. */
   note(patch: Partial<ServerRecord>): void {
     this.set(patch)

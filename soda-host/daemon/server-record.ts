@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import {
   digest,
+  frozenBy,
   limits,
   programExit,
   publishedPort,
@@ -29,6 +30,10 @@ export const serverRecord = z.strictObject({
   hostCpu: z.int().exactOptional(),
   /** What is granted since the limits were changed; before that, those of the spec. */
   limits: limits.exactOptional(),
+  /** Who wants it frozen. */
+  frozenBy: frozenBy.default([]),
+  /** A cap on top of its limits, while the owner needs the machine. */
+  reclaimCpuMax: z.number().exactOptional(),
   /** The launcher's own words, by which another daemon finds the guest again. */
   process: z
     .strictObject({ pid: z.int(), startTime: z.string(), cgroups: z.array(z.string()) })
@@ -62,6 +67,7 @@ export function newRecord(
     published,
     state: 'created',
     createdAtMs: Date.now(),
+    frozenBy: [],
     outputSeenBytes: 0,
     outputKeptBytes: 0,
     stdin: { takenBytes: 0, ended: false },
@@ -77,6 +83,21 @@ export function isEnded({ state }: Pick<ServerRecord, 'state'>): boolean {
 /** What the server may use now. */
 export function grantedLimits({ limits: changed, spec }: ServerRecord): Limits {
   return changed ?? spec.limits
+}
+
+/** The same, less what the owner takes back for a time. */
+export function presentLimits(record: ServerRecord): Limits {
+  const granted = grantedLimits(record)
+  if (record.reclaimCpuMax === undefined) return granted
+  return { ...granted, cpuMax: Math.min(granted.cpuMax ?? Infinity, record.reclaimCpuMax) }
+}
+
+/**
+ * Only a program that runs is frozen: what comes before is short and bounded, and what comes after (the end of the
+ * program before its time, its results) needs the guest.
+ */
+export function isToBeFrozen({ frozenBy: by, state, cut }: ServerRecord): boolean {
+  return by.length > 0 && state === 'running' && cut === undefined
 }
 
 /** The part of a record that clients see. */
@@ -96,6 +117,7 @@ export function describe(record: ServerRecord): Server {
     ...(endedAtMs !== undefined && { endedAtMs }),
     expiresAtMs: spec.expiresAtMs,
     keepUntilMs: spec.keepUntilMs,
+    ...(record.frozenBy.length > 0 && !isEnded(record) && { frozenBy: record.frozenBy }),
     ...(record.hostCpu !== undefined && { hostCpu: record.hostCpu }),
     ...(exit !== undefined && { exit }),
     ...(record.reason !== undefined && { reason: record.reason }),

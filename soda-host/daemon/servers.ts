@@ -8,13 +8,14 @@ import { admit, promised, type Slice } from '../resources/admission.ts'
 import { chooseCpu } from '../resources/cpu-balancer.ts'
 import type { ServerLauncher } from '../virtual-server/types.ts'
 import type { InboundPort } from '../switch/gateway/index.ts'
-import type { LimitsPatch, ServerSpec } from './api.ts'
+import type { LimitsPatch, ReclaimRequest, ServerSpec } from './api.ts'
 import { Balancer } from './balancer.ts'
 import { installedPath, type InstalledArtifacts } from './artifacts.ts'
 import { Bell, clockReaches } from './bell.ts'
 import { Keeper, type KeeperComponents } from './keeper.ts'
 import type { Links } from './links.ts'
 import type { Outside } from './outside.ts'
+import { Reclaim } from './reclaim.ts'
 import { SERVERS_KEPT_MAX, type DaemonTiming } from './limits.ts'
 import type { DaemonLog } from './log.ts'
 import { choosePublished, type PublishConfig } from './published-ports.ts'
@@ -58,11 +59,13 @@ export class Servers {
   readonly #init: ServersInit
   readonly #entries = new Map<string, Entry>()
   readonly #closing = new AbortController()
+  readonly #reclaim: Reclaim
   #creating: Promise<unknown> = Promise.resolve()
 
   constructor(init: ServersInit, components: ServersComponents) {
     this.#init = init
     this.#with = components
+    this.#reclaim = new Reclaim(components.directory)
   }
 
   /** Aborts when the host shuts down. */
@@ -79,6 +82,10 @@ export class Servers {
       const entry = this.#enter(record)
       if (record.isDoomed) void this.#destroySurely(entry)
     }
+    await this.#reclaim.open()
+    await this.#applyReclaim().catch((error: unknown) => {
+      this.#with.log.error({ err: error }, 'the machine could not be given to its owner')
+    })
     void this.#balance()
   }
 
@@ -115,6 +122,25 @@ export class Servers {
     const turn = this.#creating.then(() => this.#create(spec))
     this.#creating = turn.catch(() => undefined)
     return turn
+  }
+
+  /** What the owner needs of the machine for themselves now. */
+  get reclaimed(): ReclaimRequest | undefined {
+    return this.#reclaim.now
+  }
+
+  /** The owner needs the machine, or returns it. @throws ERR_CGROUP with what could not be done as its cause */
+  async setReclaim(request: ReclaimRequest | undefined): Promise<void> {
+    await this.#reclaim.set(request)
+    await this.#applyReclaim()
+  }
+
+  /** Boot and run; a no-op when that has been done. @throws ERR_HOST_RECLAIMED, ERR_SERVER_UNKNOWN */
+  start(id: string): ServerRecord {
+    const { keeper } = this.entry(id)
+    if (keeper.book.record.state === 'created') this.#reclaim.assertGiven()
+    keeper.start()
+    return keeper.book.record
   }
 
   /**
@@ -166,6 +192,7 @@ export class Servers {
   async #create(spec: ServerSpec): Promise<ServerRecord> {
     const before = this.#entries.get(spec.id)?.keeper.book.record
     if (before !== undefined) return same(before, spec)
+    this.#reclaim.assertGiven()
     const imageDigest = this.#admit(spec)
     try {
       await this.#with.directory.makeServer(spec.id)
@@ -257,6 +284,10 @@ export class Servers {
         imagePath: installedPath(directory.artifacts, digest)
       })
     }
+  }
+
+  async #applyReclaim(): Promise<void> {
+    await this.#reclaim.apply(this.#all.map(({ keeper }) => keeper))
   }
 
   async #balance(): Promise<void> {

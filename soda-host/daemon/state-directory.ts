@@ -1,7 +1,7 @@
 /**
  * Where the daemon keeps things.
  *
- * `state.sqlite`; `artifacts/` kernel, initrd and images by digest; `servers/ID/` per server: `input.tar`,
+ * `state.sqlite`; `reclaim.json` while the owner needs the machine; `artifacts/` kernel, initrd and images by digest; `servers/ID/` per server: `input.tar`,
  * `output`, `files.tar`, and `guest/`, which belongs to the launcher and goes when the guest has ended. Guests run
  * under uids of their own and must be able to walk to their files, hence 0711; every file of ours is 0600.
  */
@@ -35,6 +35,11 @@ export class StateDirectory {
 
   get database(): string {
     return join(this.path, 'state.sqlite')
+  }
+
+  /** Present while the owner has the machine for themselves. */
+  get reclaim(): string {
+    return join(this.path, 'reclaim.json')
   }
 
   get artifacts(): string {

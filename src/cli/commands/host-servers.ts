@@ -25,6 +25,57 @@ export function resizeCommand(): Command {
   return hostOptions(command).action(resize)
 }
 
+export function freezeCommand(): Command {
+  const command = new Command('freeze')
+    .description('stop a virtual server where it stands, until it is thawed')
+    .argument('<server>', 'its id, as `ishare host ps` tells')
+  return hostOptions(command).action(async (id: string, flags: Flags) =>
+    print(await (await openHost(flags)).freeze(id), flags)
+  )
+}
+
+export function thawCommand(): Command {
+  const command = new Command('thaw')
+    .description('let a frozen virtual server go on')
+    .argument('<server>', 'its id, as `ishare host ps` tells')
+  return hostOptions(command).action(async (id: string, flags: Flags) =>
+    print(await (await openHost(flags)).thaw(id), flags)
+  )
+}
+
+export function reclaimCommand(): Command {
+  const command = new Command('reclaim')
+    .description(
+      'I need my machine now: freeze the virtual servers whose rules allow it, and take no new ones'
+    )
+    .option('--cpu <number>', 'do not freeze them, but leave them so much CPU in all', positive)
+  return hostOptions(command).action(async (flags: Flags) => {
+    const { cpu } = flags
+    const host = await openHost(flags)
+    await host.reclaim(cpu === undefined ? {} : { cpu })
+    await printServers(host, flags)
+  })
+}
+
+export function returnCommand(): Command {
+  const command = new Command('return').description('the end of `reclaim`: virtual servers go on')
+  return hostOptions(command).action(async (flags: Flags) => {
+    const host = await openHost(flags)
+    await host.return()
+    await printServers(host, flags)
+  })
+}
+
+/** One line each of those that live. */
+async function printServers(host: HostClient, flags: Flags): Promise<void> {
+  for (const server of await host.list())
+    if (server.state !== 'exited' && server.state !== 'failed') print(server, flags)
+}
+
+function stateWords({ state, frozenBy }: Server): string {
+  return frozenBy === undefined ? state : `${state}, frozen by ${frozenBy.join(' and ')}`
+}
+
 function cap(text: string): number | null {
   return text === 'none' ? null : positive(text)
 }
@@ -50,7 +101,7 @@ async function resize(id: string, flags: Flags): Promise<void> {
 
 function print(server: Server, { json }: Flags): void {
   if (json === true) printJson(server)
-  else printFacts({ server: server.id, state: server.state, limits: limitWords(server.limits) }, false)
+  else printFacts({ server: server.id, state: stateWords(server), limits: limitWords(server.limits) }, false)
 }
 
 function limitWords({ cpu, cpuMax, memoryBytes }: Server['limits']): string {

@@ -9,7 +9,7 @@ import { hostOptions, sliceOption, sliceWords } from '../options.ts'
 import { printFacts, printJson, printTable } from '../output.ts'
 import { isRoot, peerAccount } from '../privileges.ts'
 import { humanLog, untilToldToEnd } from '../service.ts'
-import { resizeCommand } from './host-servers.ts'
+import { freezeCommand, reclaimCommand, resizeCommand, returnCommand, thawCommand } from './host-servers.ts'
 
 interface Flags {
   json?: boolean
@@ -75,6 +75,10 @@ export function hostCommand(): Command {
     .addCommand(hostOptions(info).action(hostInfo))
     .addCommand(hostOptions(servers).action(hostServers))
     .addCommand(resizeCommand())
+    .addCommand(freezeCommand())
+    .addCommand(thawCommand())
+    .addCommand(reclaimCommand())
+    .addCommand(returnCommand())
 }
 
 async function startHost(flags: Flags): Promise<void> {

@@ -45,7 +45,7 @@ describe('CPU of living servers', function () {
   it('follows its share when that is changed, and its cap', async () => {
     await using opening = await opened(allowedCpus().slice(0, 1))
     const { host } = opening
-    const first = await running(opening, HUNGRY, { limits: { cpu: 0.4 } })
+    const first = await running(opening, HUNGRY, { limits: { cpu: 0.4 }, mayFreeze: true })
     const second = await running(opening, HUNGRY, { limits: { cpu: 0.4 } })
     const used = async (id: string): Promise<number> => (await host.inspect(id)).usage.cpuSeconds
     const ratio = async (): Promise<number> => {
@@ -61,6 +61,11 @@ describe('CPU of living servers', function () {
     await host.setLimits(first, { cpuMax: 0.02 })
     expect(await ratio()).to.be.lessThan(0.5)
     expect((await host.setLimits(first, { cpuMax: null })).limits).to.not.have.property('cpuMax')
+    // The owner's wish does the same to those that agreed.
+    await host.reclaim({ cpu: 0.02 })
+    expect(await ratio()).to.be.lessThan(0.5)
+    await host.return()
+    expect(await ratio()).to.be.greaterThan(0.5)
     const kinds = []
     for await (const { id, kind } of host.events()) if (id === first) kinds.push(kind)
     expect(kinds).to.deep.equal(['created', 'booting', 'running', 'resized', 'resized'])

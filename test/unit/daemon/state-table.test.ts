@@ -26,6 +26,7 @@ describe('the state table', () => {
       published: [],
       state: 'created',
       createdAtMs: 1,
+      frozenBy: [],
       outputSeenBytes: 0,
       outputKeptBytes: 0,
       stdin: { takenBytes: 0, ended: false },

@@ -1,0 +1,53 @@
+import type { DaemonLog } from './log.ts'
+import type { Guest } from './guest.ts'
+import type { ServerBook } from './server-book.ts'
+import { isToBeFrozen } from './server-record.ts'
+
+/**
+ * Keeps one guest frozen, or running, as its record wants it.
+ *
+ * The record is written first and the guest follows, one step at a time; an adopted guest may be in either state,
+ * so the first step is taken whatever we believe.
+ */
+export class FreezeControl {
+  readonly #book: ServerBook
+  readonly #guest: Guest
+  readonly #log: DaemonLog
+  /** As we left it; undefined when we do not know. */
+  #isFrozen: boolean | undefined
+  #turn: Promise<void> = Promise.resolve()
+
+  constructor(book: ServerBook, guest: Guest, log: DaemonLog) {
+    this.#book = book
+    this.#guest = guest
+    this.#log = log
+  }
+
+  /** The guest is as the record wants it when this resolves. @throws ERR_CGROUP, ERR_CHANNEL_CLOSED when it is gone */
+  settle(): Promise<void> {
+    const turn = this.#turn.then(() => this.#settle())
+    this.#turn = turn.catch(() => undefined)
+    return turn
+  }
+
+  /** Where nobody waits for it. */
+  async settleSoon(): Promise<void> {
+    await this.settle().catch((error: unknown) => {
+      this.#log.warn({ id: this.#book.id, err: error }, 'could not freeze or thaw the guest')
+    })
+  }
+
+  /** Another guest is there, or none. */
+  forget(): void {
+    this.#isFrozen = undefined
+  }
+
+  async #settle(): Promise<void> {
+    const { running } = this.#guest
+    const isWanted = isToBeFrozen(this.#book.record)
+    if (running === undefined || this.#isFrozen === isWanted) return
+    this.#isFrozen = undefined
+    await (isWanted ? running.freeze() : running.thaw())
+    this.#isFrozen = isWanted
+  }
+}
