@@ -1,7 +1,16 @@
 import { expect } from 'chai'
-import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync
+} from 'node:fs'
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { hostClient, type HostClient } from '../../../soda-host/client/index.ts'
 import type { DaemonConfig } from '../../../soda-host/daemon/index.ts'
@@ -50,6 +59,10 @@ function delegatedGroups(): { paths: string[] } & Disposable {
   const paths = parents.map((parent) => join(parent, `ishare-test-user-${process.pid}`))
   for (const path of paths) {
     mkdirSync(path)
+    // A new cpuset of version 1 has neither CPUs nor memory nodes, and nobody may join it.
+    for (const name of ['cpuset.cpus', 'cpuset.mems'])
+      if (existsSync(join(path, 'cgroup.clone_children')) && existsSync(join(path, name)))
+        writeFileSync(join(path, name), readFileSync(join(dirname(path), name), 'utf8').trim())
     for (const name of ['', 'cgroup.procs', 'cgroup.subtree_control', 'tasks'])
       if (existsSync(join(path, name))) chownSync(join(path, name), USER_ID, USER_ID)
   }
