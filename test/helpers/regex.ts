@@ -25,14 +25,13 @@ export function search({ program, sets }: CompiledRegex, subject: string, from =
   return new RegexMachine(program, sets, Buffer.from(subject, 'latin1')).search(from)
 }
 
-/** What JavaScript finds: `start-end`, or `none`. `$` and `\Z` are PCRE's. */
+/** What JavaScript finds: `start-end`, or `none`. `$`, and `^` after a newline that is last, are PCRE's. */
 export function searchByJavaScript(source: string, flags: string, subject: string): string {
-  const multiline = flags.includes('m')
-  const end = multiline ? '$' : '(?=\\n?$(?![\\s\\S]))'
-  const found = new RegExp(
-    source.replaceAll('$', () => end),
-    flags
-  ).exec(subject)
+  const isMultiline = flags.includes('m')
+  const end = isMultiline ? '$' : '(?=\\n?$(?![\\s\\S]))'
+  const start = isMultiline ? '(?:(?<![\\s\\S])|(?<=\\n)(?=[\\s\\S]))' : '^'
+  const same = source.replaceAll('$', () => end).replaceAll(/(?<!\[)\^/g, () => start)
+  const found = new RegExp(same, flags).exec(subject)
   return found === null ? 'none' : `${found.index}-${found.index + found[0].length}`
 }
 
