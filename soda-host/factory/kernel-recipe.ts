@@ -9,7 +9,7 @@ import { filesSha256, sourceFiles } from './source-tree.ts'
 const FACTORY_DIR = import.meta.dirname
 
 /** Of kernort, what runs in user space only stays out of the kernel and out of its digest. */
-const KERNORT_PATTERNS = ['**/*.c', '**/*.h', '**/*.S', '**/Kconfig', '**/Makefile', '**/Kbuild']
+const KERNORT_PATTERNS = ['**/*.h', 'Kconfig', 'Makefile']
 const KERNORT_EXCLUDED = ['harness/', 'env/user/', 'rules/']
 
 export interface KernelRecipe {
@@ -44,8 +44,15 @@ export async function readKernelRecipe(
     patchesDir,
     patchFiles: await sourceFiles(patchesDir, ['*.patch']),
     kernortDir,
-    kernortFiles: await sourceFiles(kernortDir, KERNORT_PATTERNS, KERNORT_EXCLUDED)
+    kernortFiles: await kernortFiles(kernortDir)
   }
+}
+
+/** Headers, and the sources that the Makefile names: others lie there before they are compiled in. */
+async function kernortFiles(directory: string): Promise<string[]> {
+  const makefile = await readFile(join(directory, 'Makefile'), 'utf8')
+  const sources = [...makefile.matchAll(/\S+\/\w+(?=\.o\b)/g)].map(([name]) => `${name}.c`)
+  return [...(await sourceFiles(directory, KERNORT_PATTERNS, KERNORT_EXCLUDED)), ...sources].sort()
 }
 
 /** Digest, in hex, of all that decides over the bytes of a kernel. */

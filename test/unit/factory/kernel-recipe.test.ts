@@ -20,7 +20,9 @@ async function makeRecipe(directory: string): Promise<RecipeLocations> {
   await writeFile(locations.configPath, 'CONFIG_A=y\n')
   await writeFile(join(locations.patchesDir, '0001-first.patch'), 'one')
   await writeFile(join(locations.kernortDir, 'Kconfig'), 'config K\n')
+  await writeFile(join(locations.kernortDir, 'Makefile'), 'kernort-y := linux/lsm.o\n')
   await writeFile(join(locations.kernortDir, 'linux/lsm.c'), 'int a;\n')
+  await writeFile(join(locations.kernortDir, 'linux/hooks.c'), 'int h;\n')
   return locations
 }
 
@@ -37,8 +39,8 @@ const CHANGES: Record<string, (at: RecipeLocations) => Promise<unknown>> = {
     rename(join(at.patchesDir, '0001-first.patch'), join(at.patchesDir, '0009-first.patch')),
   'one more patch': (at) => writeFile(join(at.patchesDir, '0002-second.patch'), ''),
   'a source of kernort': (at) => writeFile(join(at.kernortDir, 'linux/lsm.c'), 'int b;\n'),
-  'the name of a source of kernort': (at) =>
-    rename(join(at.kernortDir, 'linux/lsm.c'), join(at.kernortDir, 'linux/hooks.c')),
+  'one more source of kernort that is compiled in': (at) =>
+    writeFile(join(at.kernortDir, 'Makefile'), 'kernort-y := linux/lsm.o\nkernort-y += linux/hooks.o\n'),
   'one more empty header': (at) => writeFile(join(at.kernortDir, 'linux/new.h'), ''),
   'the options of kernort': (at) => writeFile(join(at.kernortDir, 'Kconfig'), 'config L\n')
 }
