@@ -107,7 +107,7 @@ async function perform(directory: string, artifacts: string, signal: AbortSignal
     ask: (args) => ishare(args, () => undefined, signal),
     consumer,
     owner: words`--socket-path ${socket}`,
-    file: { path: here(CATALOGUE), name: CATALOGUE, lines: await linesOf(CATALOGUE) }
+    file: { path: here(PROGRAM), name: PROGRAM, lines: await linesOf(PROGRAM) }
   })
 }
 
