@@ -104,7 +104,7 @@ async function perform(directory: string, artifacts: string, signal: AbortSignal
   await neighbours({
     call,
     callInVain,
-    ask: (args) => ishare(args, () => undefined, signal),
+    ask: (args, options = { signal }) => ishare(args, () => undefined, options.signal),
     consumer,
     owner: words`--socket-path ${socket}`,
     file: { path: here(PROGRAM), name: PROGRAM, lines: await linesOf(PROGRAM) }

@@ -14,8 +14,8 @@ export interface NeighboursInit {
   call: (title: string, args: string[]) => Promise<string>
   /** The same for a command that must fail. @throws ERR_MACHINE when it does not */
   callInVain: (title: string, args: string[]) => Promise<void>
-  /** Run a command without showing it. */
-  ask: (args: string[]) => Promise<string>
+  /** Run a command without showing it; with `{}` also when all else is being interrupted. */
+  ask: (args: string[], options?: { signal?: AbortSignal }) => Promise<string>
   /** Flags by which the consumer's commands find their state and the network. */
   consumer: string[]
   /** Flags by which the owner's commands find the SODA host. */
@@ -27,58 +27,71 @@ export interface NeighboursInit {
 /** How many steps it shows. */
 export const NEIGHBOURS_STEPS = 7
 
-/** @throws ERR_MACHINE when a step ends otherwise than it must */
+/** @throws ERR_MACHINE when a step ends otherwise than it must; neither server is left running then */
 export async function neighbours(init: NeighboursInit): Promise<void> {
-  const { call, callInVain, consumer, owner, file } = init
+  const { call, consumer, file } = init
   const small = [...words`run --accept --detach --cpu 0.5 --memory 64M --disk 32M --image tiny`, ...consumer]
-  const web = await runIdOf(
-    call('She starts a web server in a second virtual server', [
-      ...small,
-      ...words`--in ${file.path} -- httpd -f -p ${String(PORT)} -h .`
-    ])
-  )
-  const visitor = await runIdOf(call('… and another one beside it', [...small, ...words`-- sleep 3600`]))
-  const [from, to] = [await serverOf(init, 'sleep'), await serverOf(init, 'httpd')]
-  const url = `http://${await addressOf(init, to)}:${PORT}/${file.name}`
-  const fetch = ['exec', '--no-input', ...consumer, visitor, '--', 'sh', '-c']
+  const runs: string[] = []
+  try {
+    const web = words`--in ${file.path} -- httpd -f -h . -p ${String(PORT)}`
+    runs.push(lastLine(await call('She starts a web server in a second virtual server', [...small, ...web])))
+    runs.push(lastLine(await call('… and another one beside it', [...small, ...words`-- sleep 3600`])))
+    await talk(init, runs.at(-1) ?? '')
+    await call('She stops both', ['stop', ...consumer, ...runs])
+  } catch (error) {
+    // What is interrupted here must not run on without anybody who knows of it.
+    if (runs.length > 0) await init.ask(['stop', ...consumer, ...runs], {})
+    throw error
+  } finally {
+    await ended(init)
+  }
+}
+
+async function talk({ call, callInVain, ask, consumer, owner, file }: NeighboursInit, visitor: string) {
+  const servers = await records(ask([...words`host ps --json`, ...owner]))
+  const idOf = (program: string) =>
+    String(servers.find((server) => server.state === 'running' && server.program?.argv[0] === program)?.id)
+  const [from, to] = [idOf('sleep'), idOf('httpd')]
+  const ports = await records(ask([...words`switch ports --json`, ...owner]))
+  const url = `http://${ports.find(({ id }) => id === to)?.ipv4}:${PORT}/${file.name}`
   const shell = `wget -q -T ${PATIENCE_SECONDS} -O - ${url} | grep -c ^`
-  await callInVain('Nobody talks to anybody: the one asks the other in vain', [...fetch, shell])
+  const question = ['exec', '--no-input', ...consumer, visitor, '--', 'sh', '-c', shell]
+  await callInVain('Nobody talks to anybody: the one asks the other in vain', question)
   await call('The owner sees what the switch refused', [...words`switch denials`, ...owner])
-  const link = words`${from} ${to} tcp/${String(PORT)}`
-  await call('… and grants one link', [...words`switch link`, ...link, ...owner])
-  const lines = Number(await call('The same question is answered now', [...fetch, shell]))
+  await call('… and grants one link', ['switch', 'link', from, to, `tcp/${PORT}`, ...owner])
+  const lines = Number(lastLine(await call('The same question is answered now', question)))
   if (lines !== file.lines)
     throw new SetupError(
       'ERR_MACHINE',
       `the neighbour sent ${lines} lines of ${file.name}, not ${file.lines}`
     )
-  await call('She stops both', ['stop', ...consumer, web, visitor])
 }
 
-async function runIdOf(printed: Promise<string>): Promise<string> {
-  return (await printed).trim().split('\n').at(-1) ?? ''
+const ENDED = new Set(['exited', 'failed'])
+/** Looks until every server has ended; each takes a while of its own. */
+const LOOKS_MAX = 40
+
+async function ended({ ask, owner }: NeighboursInit): Promise<void> {
+  for (let looks = 0; looks < LOOKS_MAX; looks++) {
+    const servers = await records(ask([...words`host ps --json`, ...owner], {}))
+    if (servers.every(({ state }) => ENDED.has(state ?? ''))) return
+  }
+  throw new SetupError('ERR_MACHINE', 'a virtual server does not end: see ishare host ps')
 }
 
-/** The id of the living server that runs the program. */
-async function serverOf({ ask, owner }: NeighboursInit, program: string): Promise<string> {
-  const servers = await records(ask([...words`host ps --json`, ...owner]))
-  const found = servers.find(({ state, program: p }) => state === 'running' && argvOf(p)[0] === program)
-  return String(found?.['id'])
+function lastLine(printed: string): string {
+  return printed.trim().split('\n').at(-1) ?? ''
 }
 
-async function addressOf({ ask, owner }: NeighboursInit, server: string): Promise<string> {
-  const ports = await records(ask([...words`switch ports --json`, ...owner]))
-  return String(ports.find(({ id }) => id === server)?.['ipv4'])
+/** What is read of the commands' JSON. */
+interface Listed {
+  id?: string
+  state?: string
+  ipv4?: string
+  program?: { argv: string[] }
 }
 
-async function records(printed: Promise<string>): Promise<Record<string, unknown>[]> {
-  return (await printed)
-    .trim()
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => JSON.parse(line) as Record<string, unknown>)
-}
-
-function argvOf(program: unknown): unknown[] {
-  return (program as { argv: unknown[] }).argv
+async function records(printed: Promise<string>): Promise<Listed[]> {
+  const lines = (await printed).trim().split('\n').filter(Boolean)
+  return lines.map((line) => JSON.parse(line) as Listed)
 }
