@@ -1,25 +1,5 @@
 /** `ishare`: arguments in, plugin calls, exit status out. No logic lives here. */
 import { Command, CommanderError } from 'commander'
-import { doctorCommand } from './commands/doctor.ts'
-import { discoverCommand } from './commands/discover.ts'
-import { execCommand } from './commands/exec.ts'
-import { factoryCommand } from './commands/factory.ts'
-import { hostCommand } from './commands/host.ts'
-import { idCommand } from './commands/id.ts'
-import { offerCommand } from './commands/offer.ts'
-import { peerCommand } from './commands/peer.ts'
-import { provideCommand } from './commands/provide.ts'
-import { attachCommand, logsCommand, psCommand, receiptCommand, stopCommand } from './commands/runs.ts'
-import { rulesCommand } from './commands/rules.ts'
-import { runCommand } from './commands/run.ts'
-import { switchCommand } from './commands/switch.ts'
-import {
-  alertsCommand,
-  openCommand,
-  replayCommand,
-  sessionsCommand,
-  verifyCommand
-} from './commands/sealed-logs.ts'
 import {
   EXIT_BROKEN_PIPE,
   EXIT_INTERRUPTED,
@@ -53,21 +33,34 @@ const program = new Command('ishare')
   .enablePositionalOptions()
   .addHelpText('after', EXAMPLES)
 
-for (const make of [
-  runCommand,
-  psCommand,
-  logsCommand,
-  attachCommand,
-  execCommand,
-  stopCommand,
-  receiptCommand
-])
-  program.addCommand(make())
-for (const make of [discoverCommand, offerCommand, provideCommand, hostCommand, peerCommand, factoryCommand])
-  program.addCommand(make())
-for (const make of [openCommand, alertsCommand, sessionsCommand, replayCommand, verifyCommand])
-  program.addCommand(make())
-for (const make of [switchCommand, rulesCommand, idCommand, doctorCommand]) program.addCommand(make())
+/** In the order of the help. Loading all of them takes longer than most of them do: only who asks for help waits. */
+const COMMANDS: Record<string, () => Promise<Command>> = {
+  run: async () => (await import('./commands/run.ts')).runCommand(),
+  ps: async () => (await import('./commands/runs.ts')).psCommand(),
+  logs: async () => (await import('./commands/runs.ts')).logsCommand(),
+  attach: async () => (await import('./commands/runs.ts')).attachCommand(),
+  exec: async () => (await import('./commands/exec.ts')).execCommand(),
+  stop: async () => (await import('./commands/runs.ts')).stopCommand(),
+  receipt: async () => (await import('./commands/runs.ts')).receiptCommand(),
+  discover: async () => (await import('./commands/discover.ts')).discoverCommand(),
+  offer: async () => (await import('./commands/offer.ts')).offerCommand(),
+  provide: async () => (await import('./commands/provide.ts')).provideCommand(),
+  host: async () => (await import('./commands/host.ts')).hostCommand(),
+  peer: async () => (await import('./commands/peer.ts')).peerCommand(),
+  factory: async () => (await import('./commands/factory.ts')).factoryCommand(),
+  open: async () => (await import('./commands/sealed-logs.ts')).openCommand(),
+  alerts: async () => (await import('./commands/sealed-logs.ts')).alertsCommand(),
+  sessions: async () => (await import('./commands/sealed-logs.ts')).sessionsCommand(),
+  replay: async () => (await import('./commands/sealed-logs.ts')).replayCommand(),
+  verify: async () => (await import('./commands/sealed-logs.ts')).verifyCommand(),
+  switch: async () => (await import('./commands/switch.ts')).switchCommand(),
+  rules: async () => (await import('./commands/rules.ts')).rulesCommand(),
+  id: async () => (await import('./commands/id.ts')).idCommand(),
+  doctor: async () => (await import('./commands/doctor.ts')).doctorCommand()
+}
+
+const asked = COMMANDS[process.argv[2] ?? '']
+for (const make of asked === undefined ? Object.values(COMMANDS) : [asked]) program.addCommand(await make())
 
 /** Commands that are added do not inherit this. */
 function failByThrowing(command: Command): void {

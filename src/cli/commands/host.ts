@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { isIPv4 } from 'node:net'
 import { Command, InvalidArgumentError } from 'commander'
 import { hostClient } from '../../../soda-host/client/index.ts'
-import { startDaemon, type DaemonConfig } from '../../../soda-host/daemon/index.ts'
+import type { DaemonConfig } from '../../../soda-host/daemon/index.ts'
 import { ConfigError } from '../../errors.ts'
 import { readConfig } from '../../config/index.ts'
 import { hostOptions, sliceOption, sliceWords } from '../options.ts'
@@ -85,6 +85,8 @@ async function startHost(flags: Flags): Promise<void> {
   const { slice: parts, ...rest } = flags
   const config = await readConfig({ flags: { ...rest, ...parts } })
   const { cpu, memoryBytes, diskBytes, servers } = config.slice
+  // Asking a daemon something does not take loading one.
+  const { startDaemon } = await import('../../../soda-host/daemon/index.ts')
   const daemon = await startDaemon(
     {
       stateDir: join(config.stateDir, 'host'),
