@@ -30,6 +30,8 @@ export async function openGateway(world: World, init: Partial<GatewayInit> = {})
       throw error
     }),
     reopen: async (changes: Partial<GatewayInit> = {}) => {
+      // The resolver of one that is killed goes with it.
+      await opened.gateway.close()
       opened.gateway = await Gateway.open({ ...base, ...changes })
       return opened.gateway
     },

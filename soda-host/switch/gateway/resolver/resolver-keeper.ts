@@ -14,6 +14,7 @@ import type { ResolverState } from './resolver.ts'
 
 const PROGRAM = fileURLToPath(new URL('resolver-process.ts', import.meta.url))
 const AGAIN_MS = 500
+const LISTEN_PATIENCE_MS = 5000
 const MEMORY_MIB = 64
 /** Until it is nobody: to read its own program wherever that is, to open port 53, and to become nobody. */
 const CAPABILITIES = ['dac_read_search', 'net_bind_service', 'setuid', 'setgid']
@@ -36,12 +37,19 @@ export class ResolverKeeper {
     this.#init = init
   }
 
-  /** Resolves when the resolver answers by it, if anybody may ask. */
+  /**
+   * Resolves when the resolver answers by it, if anybody may ask; at the latest after a while: grants must not wait for
+   * a resolver that cannot be started. It hears the state as soon as it listens.
+   */
   async configure(state: ResolverState): Promise<void> {
     this.#state = state
     if (this.#isClosed || Object.keys(state.clients).length === 0) return
-    await (this.#listening ??= this.#start())
+    this.#listening ??= this.#start()
     this.#tell({ kind: 'configure', ...this.#copyOfState() })
+    const waited = new AbortController()
+    const patience = delay(LISTEN_PATIENCE_MS, undefined, { signal: waited.signal }).catch(() => undefined)
+    await Promise.race([this.#listening, patience])
+    waited.abort()
   }
 
   /** Resolves when no process is left. */
@@ -67,6 +75,7 @@ export class ResolverKeeper {
         child.once('error', () => resolve(false))
       })
       if (isUp) {
+        this.#tell({ kind: 'configure', ...this.#copyOfState() })
         void once(child, 'exit').then(() => this.#startAgain())
         return
       }
