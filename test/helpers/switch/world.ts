@@ -103,6 +103,8 @@ table inet watch {
   set arrivals { type ipv4_addr . inet_proto . inet_service; size 65536; flags dynamic; counter; }
   chain prerouting {
     type filter hook prerouting priority -310
+    # What these servers still send to a gateway that is gone, and the host sends back to its router.
+    ip daddr 198.18.0.0/15 fib saddr type local accept
     iifname "eth0" meta l4proto { tcp, udp } update @arrivals { ip daddr . meta l4proto . th dport counter }
     iifname "eth0" meta l4proto != { tcp, udp } update @arrivals { ip daddr . meta l4proto . 0 counter }
   }
