@@ -122,6 +122,9 @@ async function pack(
         failed.abort(error)
         await writing.catch(() => undefined)
         throw signal.reason
+      } finally {
+        // The stream closes it too, but tells of its end before it has.
+        await handle.close()
       }
     }
   })
