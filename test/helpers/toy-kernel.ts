@@ -17,7 +17,7 @@ linux:
 \t@echo '  CC      init/main.o'
 \t@if grep -q CONFIG_SLOW .config; then sleep 1000.25; fi
 \t@echo '  LD      linux'
-\t@gcc -include message.h -o linux init.c security/kernort/*.c
+\t@gcc -include message.h -o linux init.c security/kernort/linux/*.c
 `
 
 async function makeTree(tree: string): Promise<void> {
@@ -57,10 +57,11 @@ export async function toyRecipe(
   patched = 'patched'
 ): Promise<KernelRecipe> {
   const at = (name: string) => join(directory, name)
-  await mkdir(at('kernort'), { recursive: true })
+  await mkdir(at('kernort/linux'), { recursive: true })
   await mkdir(at('patches'), { recursive: true })
   await writeFile(at('kernel.config'), config)
-  await writeFile(at('kernort/lsm.c'), 'int kernort(void) { return 0; }\n')
+  await writeFile(at('kernort/linux/lsm.c'), 'int kernort(void) { return 0; }\n')
+  await writeFile(at('kernort/Makefile'), 'kernort-y := linux/lsm.o\n')
   await writeFile(at('kernort/Kconfig'), 'config SECURITY_KERNORT\n')
   const lines = [
     '--- a/message.h',
