@@ -310,8 +310,12 @@ export function runHostSuite(underTest: RunHostUnderTest): void {
         id,
         beside('trap "exit 9" USR1; echo armed; while :; do sleep 0.05; done')
       )
-      for await (const { data } of signalled.output)
-        if (data.length > 0) await signalled.signal(constants.signals.SIGUSR1)
+      let isArmed = false
+      for await (const { data } of signalled.output) {
+        if (isArmed || data.length === 0) continue
+        isArmed = true
+        await signalled.signal(constants.signals.SIGUSR1)
+      }
       expect(await signalled.exited).to.deep.equal({ kind: 'status', status: 9 })
       const mark = `sleep 77${randomBytes(3).readUIntBE(0, 3)}`
       const closed = await host.exec(id, beside(`echo ready; exec ${mark}`))

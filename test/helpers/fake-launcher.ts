@@ -237,12 +237,13 @@ class FakeServer implements RunningServer {
 
   async freeze(): Promise<void> {
     this.#assertHere()
-    for (const pid of familyOf(this.record.pid)) process.kill(pid, 'SIGSTOP')
+    // Twice: one may have forked before it stood still.
+    for (let round = 0; round < 2; round++) signalFamily(this.record.pid, 'SIGSTOP')
   }
 
   async thaw(): Promise<void> {
     this.#assertHere()
-    for (const pid of familyOf(this.record.pid)) process.kill(pid, 'SIGCONT')
+    signalFamily(this.record.pid, 'SIGCONT')
   }
 
   async release(): Promise<void> {
@@ -335,15 +336,31 @@ class FakeServer implements RunningServer {
 }
 
 /** A process and all that descend from it. */
+function signalFamily(pid: number, signal: NodeJS.Signals): void {
+  for (const each of familyOf(pid))
+    try {
+      process.kill(each, signal)
+    } catch {
+      // It ended meanwhile.
+    }
+}
+
 function familyOf(pid: number): number[] {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
-  return [pid, ...children.split(' ').filter(Boolean).map(Number).flatMap(familyOf)]
+  try {
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+    return [pid, ...children.split(' ').filter(Boolean).map(Number).flatMap(familyOf)]
+  } catch {
+    return []
+  }
 }
 
 function usageOf(pid: number): ServerUsage {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(' ')
   const peak = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
-  return { cpuSeconds: (Number(fields[13]) + Number(fields[14])) / 100, memoryPeakBytes: Number(peak) * 1024 }
+  return {
+    cpuSeconds: (Number(fields[13]) + Number(fields[14])) / 100,
+    memoryPeakBytes: Number(peak ?? 0) * 1024
+  }
 }
 
 async function* nothing(): AsyncGenerator<Uint8Array> {

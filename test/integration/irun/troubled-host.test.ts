@@ -96,15 +96,8 @@ describe('a run on a host that comes and goes', function () {
     await market.handler.stop()
     const [server] = await market.host.list()
     const orphan = `${server!.id.slice(0, 13)}${'0'.repeat(32)}`
-    const {
-      state: _state,
-      createdAtMs: _at,
-      startedAtMs: _start,
-      output: _o,
-      stdin: _i,
-      usage: _u,
-      ...spec
-    } = server!
+    const { owner, limits, image, program, expiresAtMs, keepUntilMs } = server!
+    const spec = { owner, limits, image, program, expiresAtMs, keepUntilMs }
     await market.host.create({ ...spec, id: orphan })
     await market.host.create({ ...spec, id: 'somebody-elses-server' }).catch(() => undefined)
     await market.handler.start()
