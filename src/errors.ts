@@ -85,6 +85,8 @@ export type FactoryErrorCode =
   | 'ERR_SOURCE_DIGEST'
   | 'ERR_KERNEL_CONFIG'
   | 'ERR_KERNEL_BUILD'
+  | 'ERR_KERNEL_FORMAT'
+  | 'ERR_STAMP'
   | 'ERR_HARNESS_BUILD'
   | 'ERR_REPLAY'
   | 'ERR_IMAGE_BUILD'
