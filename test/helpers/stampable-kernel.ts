@@ -26,7 +26,6 @@ export async function stampableKernel(
   const [source, kernel] = [join(directory, 'base.c'), join(directory, 'base')]
   await writeFile(source, SOURCE)
   const defines = [`-DSECTION="${section}"`, `-DBYTES=${bytes}`, `-DPLACE=${place}`]
-  execFileSync('gcc', [...defines, '-o', kernel, source])
-  execFileSync('strip', ['--strip-all', kernel])
+  execFileSync('gcc', [...defines, '-s', '-o', kernel, source])
   return kernel
 }
