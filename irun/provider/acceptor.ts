@@ -18,7 +18,7 @@ import {
   type Verified
 } from '../../src/documents/index.ts'
 import { DocumentError, hasCode, RulesError, RunError } from '../../src/errors.ts'
-import { evaluate, verifyAccessToken } from '../../src/rules/index.ts'
+import { evaluate, verifyAccessToken, type Grant } from '../../src/rules/index.ts'
 import type { HostCapacity, HostProgram } from '../host.ts'
 import { HostedRunTask, type HostedRunContext } from './hosted-run.ts'
 import { serverIdOf, serverSpecOf, type ProviderRun } from './record.ts'
@@ -102,8 +102,8 @@ export class Acceptor {
   ): Promise<HostedRunTask> {
     // Not the session's signal: the consumer may vanish now and ask again.
     const signal = AbortSignal.any([this.#context.signal, AbortSignal.timeout(HOST_ANSWER_MS)])
-    await this.#checkRules(acceptance.payload, offer.payload, signal)
-    const record = this.#record(submission, acceptance, offer.payload)
+    const grant = await this.#grantOf(acceptance.payload, offer.payload, signal)
+    const record = this.#record(submission, acceptance, offer.payload, grant)
     this.#context.store.insert(record)
     try {
       await this.#context.host.create(serverSpecOf(record), signal)
@@ -129,7 +129,7 @@ export class Acceptor {
     return verifyDocument('offer', token, { issuer: this.#context.identity.id })
   }
 
-  async #checkRules({ iss, request }: Acceptance, { rules }: Offer, signal: AbortSignal): Promise<void> {
+  async #grantOf({ iss, request }: Acceptance, { rules }: Offer, signal: AbortSignal): Promise<Grant> {
     const { host, identity } = this.#context
     const claims = await verifyAccessToken(rules, request.token, {
       peer: iss,
@@ -154,19 +154,21 @@ export class Acceptor {
         `${iss} is refused`,
         decision.reasons.map(({ message }) => message)
       )
+    return decision
   }
 
   #record(
     { peer, program }: Submission,
     { payload, digest }: Verified<Acceptance>,
-    offer: Offer
+    offer: Offer,
+    { limits, egress, inboundPorts }: Grant
   ): ProviderRun {
     const { runId, nonce, exp, request } = payload
     const image = offeredImage(offer, request.image)
     if (image === undefined)
       throw new DocumentError('ERR_DOCUMENT_MISMATCH', `image ${request.image} is not offered`)
     const now = Math.floor(Date.now() / SECOND_MS)
-    const expiresAtMs = (now + request.limits.durationSeconds) * SECOND_MS
+    const expiresAtMs = (now + limits.durationSeconds) * SECOND_MS
     return {
       peer,
       runId,
@@ -176,9 +178,9 @@ export class Acceptor {
       acceptanceDigest: digest,
       acceptanceExpiresAtMs: exp * SECOND_MS,
       program,
-      limits: request.limits,
-      egress: offer.rules.egress,
-      inboundPorts: offer.rules.inboundPorts,
+      limits,
+      egress,
+      inboundPorts,
       image: { name: image.name, digest: image.digest },
       createdAtMs: now * SECOND_MS,
       expiresAtMs,
@@ -201,6 +203,8 @@ export class Acceptor {
         acceptanceDigest: acceptance.digest,
         limits: record.limits,
         image: record.image,
+        egress: record.egress,
+        inboundPorts: record.inboundPorts,
         keepUntil: Math.floor(record.keepUntilMs / SECOND_MS)
       },
       this.#context.identity

@@ -12,9 +12,9 @@ export interface ProviderRun extends StoredRun {
   acceptanceExpiresAtMs: number
   program: HostProgram
   limits: Limits
-  /** What the rules of the offer that was accepted grant outside. Runs of older versions have none. */
-  egress?: HostEgress
-  inboundPorts?: number[]
+  /** What the rules of the offer that was accepted grant outside, as the lease says. */
+  egress: HostEgress
+  inboundPorts: number[]
   image: { name: string; digest: string }
   createdAtMs: number
   /** When the lease ends. */
@@ -53,8 +53,8 @@ export function serverSpecOf(run: ProviderRun): HostServerSpec {
     limits: { cpu, memoryBytes, diskBytes, processesMax, outputBytesMax, outboundBitsPerSecond },
     image: run.image.digest,
     program: run.program,
-    ...(run.egress !== undefined && { egress: run.egress }),
-    ...(run.inboundPorts !== undefined && { inboundPorts: run.inboundPorts }),
+    egress: run.egress,
+    inboundPorts: run.inboundPorts,
     expiresAtMs: run.expiresAtMs,
     keepUntilMs: run.keepUntilMs,
     ...(run.mayFreeze === true && { mayFreeze: true })

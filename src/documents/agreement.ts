@@ -4,6 +4,7 @@
  * Each one was verified by itself; the attacker here is its honest signer's counterpart, who signs something
  * else than was agreed. Each check names the field.
  */
+import { isDeepStrictEqual } from 'node:util'
 import { CLOCK_SKEW_SECONDS } from '../constants.ts'
 import { DocumentError, RunError } from '../errors.ts'
 import type { Acceptance } from './acceptance.ts'
@@ -36,7 +37,8 @@ export function offeredImage(offer: Offer, image: string): Offer['images'][numbe
  *
  * @throws ERR_DOCUMENT_MISMATCH when it answers another acceptance, run, consumer or nonce, or comes from
  * another provider
- * @throws ERR_LEASE_MISMATCH when it answers this one, but grants other limits, another image or too short a time
+ * @throws ERR_LEASE_MISMATCH when it answers this one, but grants other limits, another image, something else outside
+ * than the offer's rules, or too short a time
  */
 export function checkLease(
   lease: Verified<Lease>,
@@ -53,6 +55,7 @@ export function checkLease(
     if (granted.limits[name] !== asked.request.limits[name])
       lied(`limits.${name}`, granted.limits[name], asked.request.limits[name])
   checkLeasedImage(granted, asked.request.image, offer)
+  if (offer !== undefined) checkLeasedOutside(granted, offer.payload)
   const needed = granted.iat + asked.request.limits.durationSeconds
   if (granted.exp < needed) lied('exp', granted.exp, `${needed} or later`)
 }
@@ -63,6 +66,13 @@ function checkLeasedImage(lease: Lease, asked: string, offer: Verified<Offer> | 
   if (asked !== name && asked !== digest) lied('image', `${name} ${digest}`, asked)
   const offered = offer === undefined ? undefined : offeredImage(offer.payload, asked)
   if (offered !== undefined && offered.digest !== digest) lied('image.digest', digest, offered.digest)
+}
+
+/** The accepted rules say what a server has outside: a lease says the same, no less and no more. */
+function checkLeasedOutside(lease: Lease, { rules }: Offer): void {
+  for (const name of ['egress', 'inboundPorts'] as const)
+    if (!isDeepStrictEqual(lease[name], rules[name]))
+      lied(name, JSON.stringify(lease[name]), JSON.stringify(rules[name]))
 }
 
 /**

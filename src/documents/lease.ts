@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { accessRules } from '../rules/schema.ts'
 import { digest, imageName, limits, nonce, peerId, runId, seconds } from './fields.ts'
 
 const fields = z.strictObject({
@@ -15,6 +16,10 @@ const fields = z.strictObject({
   acceptanceDigest: digest,
   limits,
   image: z.strictObject({ name: imageName, digest }),
+  /** What the server may reach outside; those of the accepted offer's rules. Absent: nothing. */
+  egress: accessRules.shape.egress.default({ kind: 'none' }),
+  /** TCP ports at which it may be reached from outside, where the provider publishes ports. */
+  inboundPorts: accessRules.shape.inboundPorts,
   /** Results are kept for the consumer at least until then. */
   keepUntil: seconds
 })

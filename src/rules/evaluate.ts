@@ -36,12 +36,17 @@ export interface AccessRequest {
   free?: { cpu: number; memoryBytes: number; diskBytes: number; servers: number }
 }
 
-export type Decision = { allowed: true; limits: Limits } | { allowed: false; reasons: Refusal[] }
+/** What a lease grants. */
+export interface Grant extends Pick<AccessRules, 'egress' | 'inboundPorts'> {
+  limits: Limits
+}
+
+export type Decision = ({ allowed: true } & Grant) | { allowed: false; reasons: Refusal[] }
 
 /**
  * May this request run now? All reasons against it are given, not only the first.
  *
- * What is allowed is exactly what was asked: nothing is cut to fit. A run that would outlast its window is
+ * What is allowed is exactly what was asked, with what the rules grant outside: nothing is cut to fit. A run that would outlast its window is
  * refused with the time that is left, so that a lease always grants what the acceptance says and a program is
  * not ended by surprise.
  *
@@ -55,7 +60,9 @@ export function evaluate(rules: AccessRules, request: AccessRequest, nowMs: numb
     ...runReasons(rules.concurrentRunsPerPeer, request.runsOfPeer),
     ...(request.free === undefined ? [] : sliceReasons(request.free, request.limits))
   ]
-  return reasons.length === 0 ? { allowed: true, limits: { ...request.limits } } : { allowed: false, reasons }
+  if (reasons.length > 0) return { allowed: false, reasons }
+  const { egress, inboundPorts } = rules
+  return { allowed: true, limits: { ...request.limits }, egress, inboundPorts }
 }
 
 function whoReasons(who: AccessRules['who'], { peer, claims }: AccessRequest): Refusal[] {

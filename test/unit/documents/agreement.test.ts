@@ -85,6 +85,8 @@ describe('documents: what they say about each other', () => {
       ...changed,
       [{ image: { name: 'debian', digest: digestOf('an image') } }, /image/],
       [{ image: { name: 'tiny', digest: digestOf('a trojan') } }, /image\.digest/],
+      [{ egress: { kind: 'internet' } }, /egress/],
+      [{ inboundPorts: [22] }, /inboundPorts/],
       [{ iat: now, exp: now + limits.durationSeconds - 1 }, /exp/]
     ]
     for (const [changes, field] of cases) {

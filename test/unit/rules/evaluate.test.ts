@@ -40,9 +40,13 @@ function codesOf(rules: AccessRules, request: AccessRequest, nowMs = NOW): Refus
 }
 
 describe('rules: evaluate', () => {
-  it('allows exactly what was asked', () => {
+  it('allows exactly what was asked, and outside what the rules say', () => {
     const request = requestWith()
-    expect(evaluate(rulesWith(), request, NOW)).to.deep.equal({ allowed: true, limits: request.limits })
+    const nothing = { egress: { kind: 'none' }, inboundPorts: [] }
+    const { limits } = request
+    expect(evaluate(rulesWith(), request, NOW)).to.deep.equal({ allowed: true, limits, ...nothing })
+    const something = { egress: { kind: 'internet' as const }, inboundPorts: [8080] }
+    expect(evaluate(rulesWith(something), request, NOW)).to.deep.include({ limits, ...something })
   })
 
   it('allows the very limits, and nothing above any of them', () => {
