@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { digest, imageName, limits, nonce, peerId, runId, seconds } from './fields.ts'
+import { digest, imageName, limits, nonce, peerId, runId, seconds, stamped } from './fields.ts'
 
 /** A consumer accepts an offer's rules and terms, and says what it asks for. */
 export const acceptance = z.strictObject({
@@ -19,6 +19,14 @@ export const acceptance = z.strictObject({
     image: z.union([imageName, digest]),
     /** JWT of an issuer that the rules name, if they ask for one. */
     token: z.string().max(8192).optional()
-  })
+  }),
+  /** The kernel that it wants to run under; absent: it takes the provider's word for it, and has no sealed log. */
+  kernel: z
+    .strictObject({
+      /** Peer ids of factories that the consumer believes. */
+      factories: z.array(peerId).min(1).max(16),
+      ...stamped
+    })
+    .optional()
 })
 export type Acceptance = z.infer<typeof acceptance>

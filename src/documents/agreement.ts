@@ -37,8 +37,8 @@ export function offeredImage(offer: Offer, image: string): Offer['images'][numbe
  *
  * @throws ERR_DOCUMENT_MISMATCH when it answers another acceptance, run, consumer or nonce, or comes from
  * another provider
- * @throws ERR_LEASE_MISMATCH when it answers this one, but grants other limits, another image, something else outside
- * than the offer's rules, or too short a time
+ * @throws ERR_LEASE_MISMATCH when it answers this one, but grants other limits, another image, another factory's
+ * kernel, something else outside than the offer's rules, or too short a time
  */
 export function checkLease(
   lease: Verified<Lease>,
@@ -56,6 +56,7 @@ export function checkLease(
       lied(`limits.${name}`, granted.limits[name], asked.request.limits[name])
   checkLeasedImage(granted, asked.request.image, offer)
   if (offer !== undefined) checkLeasedOutside(granted, offer.payload)
+  checkLeasedFactory(granted, asked, offer)
   const needed = granted.iat + asked.request.limits.durationSeconds
   if (granted.exp < needed) lied('exp', granted.exp, `${needed} or later`)
 }
@@ -73,6 +74,20 @@ function checkLeasedOutside(lease: Lease, { rules }: Offer): void {
   for (const name of ['egress', 'inboundPorts'] as const)
     if (!isDeepStrictEqual(lease[name], rules[name]))
       lied(name, JSON.stringify(lease[name]), JSON.stringify(rules[name]))
+}
+
+/** One that the consumer believes and the offer named, or none where none was asked for. */
+function checkLeasedFactory(
+  { factory }: Lease,
+  { kernel }: Acceptance,
+  offer: Verified<Offer> | undefined
+): void {
+  if (kernel === undefined && factory === undefined) return
+  const isAgreed =
+    factory !== undefined &&
+    kernel?.factories.includes(factory) === true &&
+    offer?.payload.factories.includes(factory) !== false
+  if (!isAgreed) lied('factory', factory ?? 'absent', kernel?.factories.join(' or ') ?? 'none')
 }
 
 /**

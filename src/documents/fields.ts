@@ -15,6 +15,32 @@ export const nonce = z.string().regex(/^[A-Za-z0-9_-]{22}$/)
 /** Run id: chosen by the consumer, 26 characters of Crockford base32 in lower case (128 bit). */
 export const runId = z.string().regex(/^[0-9a-hjkmnp-tv-z]{26}$/)
 export const imageName = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/)
+/** The public half of an X25519 key: 32 bytes in canonical base64url. */
+const publicKey = z.string().regex(/^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/)
+
+/**
+ * What of a guest kernel is a tenant's own, and stamped into it.
+ *
+ * @see docs/formats/stamp.md
+ */
+export const stamped = {
+  /** X25519 public keys, base64url: who may read what the kernel seals. */
+  logKeys: z
+    .array(publicKey)
+    .min(1)
+    .max(4)
+    .refine((keys) => new Set(keys).size === keys.length, 'the same key twice'),
+  /** The provider sees how grave alerts are, not what they say. */
+  showsSeverity: z.boolean(),
+  /** Digest of the compiled rules that the kernel takes. */
+  ruleset: digest.optional(),
+  /** At most 16176 bytes, base64url; absent: none. */
+  policy: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{2,21568}$/)
+    .optional()
+}
+
 export const label = z.string().regex(/^[a-z0-9][a-z0-9._/-]{0,62}$/)
 
 /** What one virtual server gets. The names are those of the kernel's limits. */

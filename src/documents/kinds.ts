@@ -1,6 +1,7 @@
 import type { z } from 'zod'
 import { DAY_MS, HOUR_MS, SECOND_MS } from '../constants.ts'
 import { acceptance } from './acceptance.ts'
+import { kernelManifest } from './kernel-manifest.ts'
 import { lease } from './lease.ts'
 import { offer } from './offer.ts'
 import { receipt } from './receipt.ts'
@@ -13,6 +14,7 @@ export const KINDS = {
   offer: { schema: offer, lifetimeSecondsMax: (7 * DAY_MS) / SECOND_MS },
   acceptance: { schema: acceptance, lifetimeSecondsMax: HOUR_MS / SECOND_MS },
   lease: { schema: lease, lifetimeSecondsMax: (400 * DAY_MS) / SECOND_MS },
+  'kernel-manifest': { schema: kernelManifest, lifetimeSecondsMax: (400 * DAY_MS) / SECOND_MS },
   /** A proof that both sides keep. */
   receipt: { schema: receipt, lifetimeSecondsMax: (3660 * DAY_MS) / SECOND_MS }
 } as const

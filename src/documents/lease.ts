@@ -20,6 +20,8 @@ const fields = z.strictObject({
   egress: accessRules.shape.egress.default({ kind: 'none' }),
   /** TCP ports at which it may be reached from outside, where the provider publishes ports. */
   inboundPorts: accessRules.shape.inboundPorts,
+  /** The factory, trusted by both, whose kernel boots; its manifest follows the lease. */
+  factory: peerId.optional(),
   /** Results are kept for the consumer at least until then. */
   keepUntil: seconds
 })

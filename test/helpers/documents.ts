@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { GIB, MIB } from '../../src/constants.ts'
 import {
   digestOf,
+  logServerId,
   signDocument,
   verifyDocument,
   type DocumentKind,
@@ -10,7 +11,7 @@ import {
   type PayloadInput,
   type Verified
 } from '../../src/documents/index.ts'
-import type { Identity } from '../../src/identity/index.ts'
+import { createLogKey, type Identity } from '../../src/identity/index.ts'
 
 /** Real payloads, valid now; a test changes what it is about. */
 
@@ -116,6 +117,55 @@ export function sampleLease(
     limits: request.limits,
     image: { name: SAMPLE_IMAGE.name, digest: SAMPLE_IMAGE.digest },
     keepUntil: exp + 3600,
+    ...changes
+  }
+}
+
+/** A wish for a kernel of one of these factories. */
+export function sampleKernelWish(
+  ...factories: Identity[]
+): NonNullable<PayloadInput<'acceptance'>['kernel']> {
+  return {
+    factories: factories.map(({ id }) => id),
+    logKeys: [Buffer.from(createLogKey().publicKey).toString('base64url')],
+    showsSeverity: true
+  }
+}
+
+export const SAMPLE_INPUTS: PayloadInput<'kernel-manifest'>['base']['inputs'] = {
+  source: { package: 'linux-source-7.99', version: '7.99.1-1', digest: digestOf('a source') },
+  config: digestOf('a config'),
+  patches: digestOf('patches'),
+  kernort: digestOf('kernort'),
+  settings: digestOf('settings'),
+  toolchain: {
+    compiler: 'a compiler',
+    linker: 'a linker',
+    assembler: 'an assembler',
+    libc: digestOf('a libc')
+  }
+}
+
+/** As the factory of the lease would sign it. */
+export function sampleManifest(
+  acceptance: Verified<Payload<'acceptance'>>,
+  lease: Verified<Payload<'lease'>>,
+  changes: Partial<PayloadInput<'kernel-manifest'>> = {}
+): PayloadInput<'kernel-manifest'> {
+  const { kernel } = acceptance.payload
+  if (kernel === undefined || lease.payload.factory === undefined)
+    throw new TypeError('no kernel was asked for')
+  const { factories: _, ...stamp } = kernel
+  return {
+    v: 1,
+    iss: lease.payload.factory,
+    iat: nowSeconds(),
+    exp: lease.payload.exp,
+    nonce: randomBytes(16).toString('base64url'),
+    leaseDigest: lease.digest,
+    kernel: { digest: digestOf('a stamped kernel'), sizeBytes: 8_000_000 },
+    base: { digest: digestOf('a base kernel'), inputs: SAMPLE_INPUTS },
+    stamp: { serverId: logServerId(lease.payload), ...stamp },
     ...changes
   }
 }
