@@ -66,6 +66,37 @@ static bool cut_tails(u32 lengths[KERNORT_RECORD_TAILS_MAX], const struct kernor
 	return is_cut;
 }
 
+struct measure {
+	struct kind kind;
+	u32 lengths[KERNORT_RECORD_TAILS_MAX];
+	u32 size; /* header, fields, tails and padding */
+	bool is_cut;
+};
+
+static int measure(struct measure *out, enum kernort_kind number, const struct kernort_piece *tails)
+{
+	u8 i;
+
+	memset(out, 0, sizeof(*out));
+	if (!find_kind(number, &out->kind))
+		return -EINVAL;
+	out->size = (u32)sizeof(struct kernort_record_header) + out->kind.fields_size +
+		    out->kind.tails * (u32)sizeof(u32);
+	out->is_cut = cut_tails(out->lengths, tails, out->kind.tails, KERNORT_RECORD_SIZE_MAX - out->size);
+	for (i = 0; i < out->kind.tails; i++)
+		out->size += out->lengths[i];
+	out->size = (out->size + 7) & ~7u;
+	return 0;
+}
+
+int kernort_record_size(enum kernort_kind kind, const struct kernort_piece *tails)
+{
+	struct measure record;
+	int err = measure(&record, kind, tails);
+
+	return err ? err : (int)record.size;
+}
+
 int kernort_record_write(u8 *dst, size_t room, enum kernort_kind number, u64 record_number,
 			 const struct kernort_subject *subject, const void *fields,
 			 const struct kernort_piece *tails)
@@ -78,34 +109,30 @@ int kernort_record_write(u8 *dst, size_t room, enum kernort_kind number, u64 rec
 		.pid = subject->pid,
 		.uid = subject->uid,
 	};
-	u32 lengths[KERNORT_RECORD_TAILS_MAX] = { 0 };
-	struct kind kind;
-	u32 size, at;
+	struct measure record;
+	u32 at;
 	u8 i;
 
-	if (!find_kind(number, &kind))
+	if (measure(&record, number, tails))
 		return -EINVAL;
-	size = sizeof(header) + kind.fields_size + kind.tails * (u32)sizeof(u32);
-	if (cut_tails(lengths, tails, kind.tails, KERNORT_RECORD_SIZE_MAX - size))
-		header.flags |= KERNORT_RECORD_CUT;
-	for (i = 0; i < kind.tails; i++)
-		size += lengths[i];
-	header.size = (size + 7) & ~7u;
-	if (header.size > room)
+	if (record.size > room)
 		return -ENOSPC;
+	header.size = record.size;
+	if (record.is_cut)
+		header.flags |= KERNORT_RECORD_CUT;
 
 	memcpy(header.comm, subject->comm, sizeof(header.comm));
 	memcpy(dst, &header, sizeof(header));
 	at = sizeof(header);
-	memcpy(dst + at, fields, kind.fields_size);
-	at += kind.fields_size;
-	for (i = 0; i < kind.tails; i++) {
-		memcpy(dst + at, &lengths[i], sizeof(u32));
+	memcpy(dst + at, fields, record.kind.fields_size);
+	at += record.kind.fields_size;
+	for (i = 0; i < record.kind.tails; i++) {
+		memcpy(dst + at, &record.lengths[i], sizeof(u32));
 		at += sizeof(u32);
-		if (lengths[i])
-			memcpy(dst + at, tails[i].bytes, lengths[i]);
-		at += lengths[i];
+		if (record.lengths[i])
+			memcpy(dst + at, tails[i].bytes, record.lengths[i]);
+		at += record.lengths[i];
 	}
-	memset(dst + at, 0, header.size - at);
-	return (int)header.size;
+	memset(dst + at, 0, record.size - at);
+	return (int)record.size;
 }

@@ -26,6 +26,9 @@ int kernort_record_write(u8 *dst, size_t room, enum kernort_kind kind, u64 numbe
 			 const struct kernort_subject *subject, const void *fields,
 			 const struct kernort_piece *tails);
 
+/* How many bytes that would be: at most KERNORT_RECORD_SIZE_MAX. Return: -EINVAL for an unknown kind. */
+int kernort_record_size(enum kernort_kind kind, const struct kernort_piece *tails);
+
 /* How soon a kind is shed when memory runs short. */
 enum kernort_class kernort_record_class(enum kernort_kind kind);
 
