@@ -8,6 +8,8 @@ const char *kernort_stamp_check(const u8 *bytes)
 
 	if (memcmp(stamp->magic, KERNORT_STAMP_MAGIC, sizeof(stamp->magic)))
 		return "no magic";
+	if (!stamp->version && !stamp->recipients)
+		return NULL;
 	if (stamp->version != KERNORT_STAMP_VERSION)
 		return "unknown version";
 	if (stamp->size < sizeof(*stamp) || stamp->size > KERNORT_STAMP_SECTION_SIZE)

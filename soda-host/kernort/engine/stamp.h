@@ -7,7 +7,7 @@
 
 /*
  * @bytes: KERNORT_STAMP_SECTION_SIZE of them, aligned to 4
- * Return: NULL when they are a stamp all of whose parts lie inside; else what is wrong with it.
+ * Return: NULL when they are a stamp all of whose parts lie inside, or the place for one; else what is wrong with it.
  */
 const char *kernort_stamp_check(const u8 *bytes);
 

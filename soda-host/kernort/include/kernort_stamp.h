@@ -3,7 +3,7 @@
  * The stamp: what a factory writes into a built kernel to make it one tenant's. The binary interface;
  * docs/formats/stamp.md.
  *
- * It fills the ELF section .kernort_stamp, which the build leaves with a stamp without recipients. All numbers are
+ * It fills the ELF section .kernort_stamp, which the build leaves with the magic and zeros. All numbers are
  * little-endian.
  */
 #ifndef KERNORT_STAMP_H

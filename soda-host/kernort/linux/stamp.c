@@ -15,13 +15,12 @@
 #include "../engine/stamp.h"
 #include "stamp.h"
 
-/* Offsets as in struct kernort_stamp; all that is not written is zero. */
+/* A magic, and zeros: not stamped yet. */
 asm("	.pushsection " KERNORT_STAMP_SECTION ", \"a\"\n"
     "	.balign 4096\n"
     "	.globl kernort_stamp_section\n"
     "kernort_stamp_section:\n"
     "	.ascii \"" KERNORT_STAMP_MAGIC "\"\n"
-    "	.long " __stringify(KERNORT_STAMP_VERSION) ", 208\n"
     "	.org kernort_stamp_section + " __stringify(KERNORT_STAMP_SECTION_SIZE) "\n"
     "	.popsection\n");
 
