@@ -80,7 +80,7 @@ export interface HostClient extends AsyncDisposable {
   /** In force when it resolves and both servers run. @throws ERR_SERVER_UNKNOWN, ERR_SWITCH */
   putLink(link: Link, signal?: AbortSignal): Promise<Link>
   /** What runs over it is cut when it resolves. */
-  removeLink(link: Omit<Link, 'untilMs'>, signal?: AbortSignal): Promise<void>
+  removeLink(link: Omit<Link, 'untilMs' | 'name'>, signal?: AbortSignal): Promise<void>
   denials(signal?: AbortSignal): Promise<Denial[]>
   outside(signal?: AbortSignal): Promise<OutsideState>
   close(): Promise<void>
@@ -197,7 +197,10 @@ class SocketClient implements HostClient {
     return this.#ask({ method: 'PUT', path: '/v1/switch/links', json: link, signal }, api.link)
   }
 
-  async removeLink({ from, to, protocol, port }: Omit<Link, 'untilMs'>, signal?: AbortSignal): Promise<void> {
+  async removeLink(
+    { from, to, protocol, port }: Omit<Link, 'untilMs' | 'name'>,
+    signal?: AbortSignal
+  ): Promise<void> {
     const query = { from, to, protocol, port }
     await this.#tell({ method: 'DELETE', path: '/v1/switch/links', query, signal })
   }

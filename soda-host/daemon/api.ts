@@ -165,6 +165,14 @@ export const hostEvent = z.strictObject({
 
 const linkProtocol = z.enum(LINK_PROTOCOLS)
 
+/**
+ * Begins with a letter and has no dot: so it is no address, however one is written, and hides no name of the Internet.
+ */
+export const linkName = z
+  .string()
+  .regex(/^[a-z](?:[a-z0-9_-]{0,61}[a-z0-9])?$/)
+  .refine((name) => name !== 'localhost', 'localhost is the server itself')
+
 /** `from` may open connections to `to` on one port. The four together name it. */
 export const link = z
   .strictObject({
@@ -172,7 +180,9 @@ export const link = z
     to: serverId,
     protocol: linkProtocol,
     port: z.int().min(1).max(65_535),
-    untilMs: timeMs.exactOptional()
+    untilMs: timeMs.exactOptional(),
+    /** What programs of `from` call `to`; nobody else learns it. */
+    name: linkName.exactOptional()
   })
   .refine(({ from, to }) => from !== to, 'a server needs no link to itself')
 export const linkList = z.array(link)

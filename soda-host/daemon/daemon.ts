@@ -58,7 +58,7 @@ export async function startDaemon(config: DaemonConfig, components: DaemonCompon
   if (outside === undefined && (config.uplink?.kind ?? 'none') !== 'none')
     throw new HostError('ERR_UPLINK', 'an uplink needs the switch, and this machine has none: see the log')
   if (outside !== undefined) undo.defer(() => outside.close())
-  const links = new Links({ table, network, log })
+  const links = new Links({ table, network, names: outside, log })
   undo.defer(() => links.close())
   const host = new Host(
     {

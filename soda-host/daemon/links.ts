@@ -15,6 +15,8 @@ export interface LinksComponents {
   table: StateTable
   /** Undefined where the machine has none: servers then have no network. */
   network: Switch | undefined
+  /** Hears of every server that may know others by other names now. */
+  names: { linksChanged(from: string): Promise<void> } | undefined
   log: DaemonLog
 }
 
@@ -42,15 +44,20 @@ export class Links {
     return await this.#switch.denials()
   }
 
-  /** The same again only changes its end. @throws ERR_SWITCH, ERR_SLICE_FULL when there are too many */
+  /**
+   * The same again only changes its end and its name.
+   * @throws ERR_SWITCH, ERR_SLICE_FULL when there are too many, ERR_HOST_REQUEST when the name stands for another server
+   */
   async put(link: Link): Promise<void> {
     const network = this.#switch
+    this.#assertName(link)
     if (this.#links.size >= LINKS_MAX && !this.#links.has(keyOf(link)))
       throw new HostError('ERR_SLICE_FULL', `there are ${LINKS_MAX} links; remove some first`)
     this.#with.table.putLink(link)
     this.#links.set(keyOf(link), link)
     this.#changed.ring()
     await network.addLink(link)
+    await this.#with.names?.linksChanged(link.from)
   }
 
   /** What runs over it is cut. A no-op for one that is not there. */
@@ -58,6 +65,7 @@ export class Links {
     this.#with.table.removeLink(link)
     this.#links.delete(keyOf(link))
     await this.#with.network?.removeLink(link)
+    await this.#with.names?.linksChanged(link.from)
   }
 
   /** The server is gone: nobody else shall be linked in its place. */
@@ -67,6 +75,13 @@ export class Links {
 
   close(): void {
     this.#closing.abort(new HostError('ERR_HOST_STATE', 'the host is shutting down'))
+  }
+
+  #assertName({ from, to, name }: Link): void {
+    if (name === undefined) return
+    const other = this.list().find((link) => link.from === from && link.name === name && link.to !== to)
+    if (other === undefined) return
+    throw new HostError('ERR_HOST_REQUEST', `server ${from} knows ${other.to} as ${name} already`)
   }
 
   get #switch(): Switch {

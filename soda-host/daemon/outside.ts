@@ -1,19 +1,15 @@
 /**
- * What servers have outside: the port of each on the switch, with the grants of its lease at the gateway.
+ * What servers have outside: the port of each on the switch, with the grants of its lease at the gateway; and the
+ * names of servers that they are linked to, which the gateway knows too.
  *
  * A server's grants are in force when its port is there and its guest is not yet, and are taken away before the port
- * goes. Without an uplink there is no gateway, and ports are ports.
+ * goes. A name means something while there is a link that gives it, and both ends have a port: then nobody else can
+ * have the address. Without an uplink nothing is granted outside, and the gateway is there for names only.
  */
 import { HostError } from '../../src/errors.ts'
 import { MINUTE_MS } from '../../src/constants.ts'
 import { addressesOf, GATEWAY_ADDRESS } from '../switch/addresses.ts'
-import {
-  Gateway,
-  namePolicy,
-  ownerNameServers,
-  type ServerGrants,
-  type UplinkChoice
-} from '../switch/gateway/index.ts'
+import { Gateway, ownerNameServers, type ServerGrants, type UplinkChoice } from '../switch/gateway/index.ts'
 import type {
   GuestNetwork,
   Outside as PortOutside,
@@ -21,7 +17,7 @@ import type {
   PortSpec,
   Switch
 } from '../switch/index.ts'
-import type { OutsideState } from './api.ts'
+import type { Link, OutsideState } from './api.ts'
 import type { DaemonLog } from './log.ts'
 import type { PublishConfig } from './published-ports.ts'
 import { isEnded, type ServerRecord } from './server-record.ts'
@@ -47,23 +43,22 @@ export interface OutsideInit extends OutsideConfig {
 
 export interface OutsideComponents {
   network: Switch
-  table: { all(): ServerRecord[] }
+  table: { all(): ServerRecord[]; namedLinks(id: string): Link[] }
   log: DaemonLog
 }
 
 export class Outside implements GuestNetwork {
   readonly #with: OutsideComponents
-  readonly #gateway: Gateway | undefined
   readonly #uplink: UplinkChoice
-  /** By slot: whose grants are in force. */
-  readonly #granted = new Map<number, string>()
+  /** Slots of those that have a port, by id. */
+  readonly #ports = new Map<string, number>()
   readonly #timer: NodeJS.Timeout
+  #gateway: Gateway | undefined
 
-  private constructor(uplink: UplinkChoice, gateway: Gateway | undefined, components: OutsideComponents) {
+  private constructor(uplink: UplinkChoice, components: OutsideComponents) {
     this.#with = components
-    this.#gateway = gateway
     this.#uplink = uplink
-    for (const { slot, spec } of alive(components)) this.#granted.set(slot, spec.id)
+    for (const { slot, spec } of alive(components)) this.#ports.set(spec.id, slot)
     this.#timer = setInterval(() => void this.#refresh(), REFRESH_MS).unref()
   }
 
@@ -81,20 +76,25 @@ export class Outside implements GuestNetwork {
       attach: (end: Parameters<Switch['attachGateway']>[0]) => network.attachGateway(end),
       ...(hostNamespace !== undefined && { hostNamespace })
     }
-    if (uplink.kind === 'none') {
-      await Gateway.removeLeft({ ...base, uplink, grants: [], upstreams: [] })
-      return new Outside(uplink, undefined, components)
+    const upstreams = uplink.kind === 'none' ? [] : (init.nameServers ?? (await ownerNameServers()))
+    if (uplink.kind !== 'none' && upstreams.length === 0)
+      log.warn({}, 'no DNS server is known that guests could be served from')
+    const made = new Outside(uplink, components)
+    try {
+      made.#gateway = await Gateway.open({
+        ...base,
+        uplink,
+        upstreams,
+        grants: alive(components).map((record) => made.#grantsOf(record)),
+        names: made.#allNames(),
+        onNameDenied: (denial) => log.info(denial, 'a name was refused')
+      })
+    } catch (error) {
+      clearInterval(made.#timer)
+      if (uplink.kind !== 'none') throw error
+      log.warn({ err: error }, 'this machine has no gateway: linked servers have no names')
     }
-    const upstreams = init.nameServers ?? (await ownerNameServers())
-    if (upstreams.length === 0) log.warn({}, 'no DNS server is known that guests could be served from')
-    const gateway = await Gateway.open({
-      ...base,
-      uplink,
-      upstreams,
-      grants: alive(components).map(grantsOf),
-      onNameDenied: (denial) => log.info(denial, 'a name was refused')
-    })
-    return new Outside(uplink, gateway, components)
+    return made
   }
 
   setOutbound(id: string, outboundBitsPerSecond: number | undefined): Promise<void> {
@@ -102,23 +102,35 @@ export class Outside implements GuestNetwork {
   }
 
   async addPort(spec: PortSpec): Promise<PortAttachment> {
-    const record = this.#gateway === undefined ? undefined : this.#record(spec.id)
-    if (record === undefined || this.#gateway === undefined) return await this.#with.network.addPort(spec)
-    const grants = grantsOf(record)
+    const gateway = this.#gateway
+    const record = gateway === undefined ? undefined : this.#record(spec.id)
+    if (record === undefined || gateway === undefined) return await this.#with.network.addPort(spec)
+    const grants = this.#grantsOf(record)
     const attachment = await this.#with.network.addPort({ ...spec, outside: outsideOf(grants) })
-    this.#granted.set(spec.slot, spec.id)
-    await this.#gateway.setGrants(grants)
+    this.#ports.set(spec.id, spec.slot)
+    await gateway.setGrants(grants)
+    await this.#namesChanged(spec.id)
     // Replies to those who come in need a way back too.
-    if (grants.egress.kind === 'none' && grants.inbound.length === 0) return attachment
-    const resolver = namePolicy(grants.egress) === undefined ? {} : { resolver: GATEWAY_ADDRESS }
-    return { ...attachment, gateway: GATEWAY_ADDRESS, ...resolver }
+    const isOutside = grants.egress.kind !== 'none' || grants.inbound.length > 0
+    return { ...attachment, resolver: GATEWAY_ADDRESS, ...(isOutside && { gateway: GATEWAY_ADDRESS }) }
   }
 
   async removePort(slot: number): Promise<void> {
-    const id = this.#granted.get(slot)
-    if (id !== undefined) await this.#gateway?.removeGrants(id)
-    this.#granted.delete(slot)
+    const [id] = [...this.#ports].find(([, taken]) => taken === slot) ?? []
+    if (id !== undefined) {
+      this.#ports.delete(id)
+      await this.#namesChanged(id)
+      await this.#gateway?.setNames(addressesOf(slot).ipv4, {})
+      await this.#gateway?.removeGrants(id)
+    }
     await this.#with.network.removePort(slot)
+  }
+
+  /** Links of that server came, went, or have other names. */
+  async linksChanged(from: string): Promise<void> {
+    const slot = this.#ports.get(from)
+    if (slot === undefined) return
+    await this.#gateway?.setNames(addressesOf(slot).ipv4, this.#namesOf(from))
   }
 
   async state(): Promise<OutsideState> {
@@ -143,6 +155,33 @@ export class Outside implements GuestNetwork {
     clearInterval(this.#timer)
     if (alive(this.#with).length > 0) await this.#gateway?.close()
     else await this.#gateway?.remove()
+  }
+
+  /** A server's port came or went: it, and those that know it by a name. */
+  async #namesChanged(id: string): Promise<void> {
+    const knowing = this.#with.table.namedLinks(id).map(({ from }) => from)
+    for (const from of new Set([id, ...knowing])) await this.linksChanged(from)
+  }
+
+  #allNames(): Map<string, Record<string, string>> {
+    const all = [...this.#ports].map(([id, slot]) => [addressesOf(slot).ipv4, this.#namesOf(id)] as const)
+    return new Map(all.filter(([, names]) => Object.keys(names).length > 0))
+  }
+
+  /** Of those that it is linked to and that have a port: their addresses. */
+  #namesOf(id: string): Record<string, string> {
+    const named = this.#with.table.namedLinks(id).filter(({ from }) => from === id)
+    return Object.fromEntries(
+      named.flatMap(({ to, name }) => {
+        const slot = this.#ports.get(to)
+        return name === undefined || slot === undefined ? [] : [[name, addressesOf(slot).ipv4]]
+      })
+    )
+  }
+
+  #grantsOf(record: ServerRecord): ServerGrants {
+    const grants = grantsOf(record)
+    return this.#uplink.kind === 'none' ? { ...grants, egress: { kind: 'none' }, inbound: [] } : grants
   }
 
   #record(id: string): ServerRecord | undefined {

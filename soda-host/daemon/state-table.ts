@@ -24,8 +24,11 @@ const MIGRATIONS = [
   `CREATE TABLE links (
      fromId TEXT NOT NULL, toId TEXT NOT NULL, protocol TEXT NOT NULL, port INTEGER NOT NULL, untilMs INTEGER,
      PRIMARY KEY (fromId, toId, protocol, port)
-   ) STRICT, WITHOUT ROWID;`
+   ) STRICT, WITHOUT ROWID;`,
+  'ALTER TABLE links ADD COLUMN name TEXT'
 ]
+
+const LINKS = 'SELECT fromId AS "from", toId AS "to", protocol, port, untilMs, name FROM links'
 
 const SQLITE_BUSY = 5
 /** What must still be writable when everything else has filled the disk: the ends of all servers, many times over. */
@@ -115,19 +118,24 @@ export class StateTable implements Disposable {
   }
 
   links(): Link[] {
-    return this.#database
-      .prepare('SELECT fromId AS "from", toId AS "to", protocol, port, untilMs FROM links')
-      .all()
-      .map(({ untilMs, ...rest }) => link.parse({ ...rest, ...(untilMs !== null && { untilMs }) }))
+    return this.#database.prepare(LINKS).all().map(decodeLink)
   }
 
-  putLink({ from, to, protocol, port, untilMs }: Link): void {
+  /** Those of a server, to it or from it, that give a name. */
+  namedLinks(id: string): Link[] {
+    return this.#database
+      .prepare(`${LINKS} WHERE name IS NOT NULL AND (fromId = ? OR toId = ?)`)
+      .all(id, id)
+      .map(decodeLink)
+  }
+
+  putLink({ from, to, protocol, port, untilMs, name }: Link): void {
     this.#transaction(() => {
       this.#database
         .prepare(
-          'INSERT OR REPLACE INTO links (fromId, toId, protocol, port, untilMs) VALUES (?, ?, ?, ?, ?)'
+          'INSERT OR REPLACE INTO links (fromId, toId, protocol, port, untilMs, name) VALUES (?, ?, ?, ?, ?, ?)'
         )
-        .run(from, to, protocol, port, untilMs ?? null)
+        .run(from, to, protocol, port, untilMs ?? null, name ?? null)
     })
   }
 
@@ -211,6 +219,10 @@ function decode(id: string, spec: string, text: string): ServerRecord {
   if (!parsed.success)
     throw new HostError('ERR_HOST_STATE', `the record of server ${id} does not read: ${parsed.error.message}`)
   return parsed.data
+}
+
+function decodeLink({ untilMs, name, ...rest }: Record<string, unknown>): Link {
+  return link.parse({ ...rest, ...(untilMs !== null && { untilMs }), ...(name !== null && { name }) })
 }
 
 function isBusy(error: unknown): boolean {

@@ -19,8 +19,9 @@
  * Invariants: both tables have policy drop in every chain; an empty set allows nothing; every change is one nft
  * transaction. Broken rules do not load, and an absent table can only be that of a namespace without ports.
  *
- * The gateway's port is the one that may carry addresses from outside: servers in `egress` reach it, and what
- * `ingress` names can be reached from it. Which addresses outside are allowed is decided behind it.
+ * The gateway's port is the one that may carry addresses from outside: servers in `egress` reach through it, and what
+ * `ingress` names can be reached from it. Which addresses outside are allowed is decided behind it. The gateway itself
+ * may be asked for names by every server, and for nothing else; whom it answers is decided there too.
  *
  * Denials are counted per pair of servers (`denied_arp`, since whoever is not linked is not even told a MAC, and
  * `denied_pairs`), and per flow (`denied_flows`) for a while and up to a rate, so that a scan can neither fill the
@@ -63,6 +64,7 @@ table inet soda {
 
 const GATEWAY_MAC = macOf(GATEWAY_ADDRESS)
 const OUTSIDE = `!= ${NETWORK}`
+const QUESTIONS = 'meta l4proto { tcp, udp }'
 
 const RULES: readonly [chain: string, ...rules: string[]][] = [
   [
@@ -104,10 +106,11 @@ const RULES: readonly [chain: string, ...rules: string[]][] = [
     'ct state established ct direction reply meta l4proto { tcp, udp } ip daddr . ip saddr . meta l4proto . th sport @links accept',
     'ct state related meta l4proto icmp ct original ip saddr . ct original ip daddr @linked accept',
     `ct state new,established ct direction original ip saddr @egress ip daddr ${OUTSIDE} goto connection`,
-    `ct state new,established ct direction original ip saddr @egress ip daddr ${GATEWAY_ADDRESS} goto connection`,
     `ct state established ct direction reply ip daddr @egress ip saddr ${OUTSIDE} accept`,
-    `ct state established ct direction reply ip daddr @egress ip saddr ${GATEWAY_ADDRESS} accept`,
     `ct state related meta l4proto icmp ct original ip saddr @egress ip saddr ${OUTSIDE} accept`,
+    `ct state new,established ct direction original ip saddr @addresses ip daddr ${GATEWAY_ADDRESS} ${QUESTIONS} th dport 53 goto connection`,
+    `ct state established ct direction reply ip daddr @addresses ip saddr ${GATEWAY_ADDRESS} ${QUESTIONS} th sport 53 accept`,
+    `ct state related meta l4proto icmp ct original ip saddr @addresses ip saddr ${GATEWAY_ADDRESS} accept`,
     `ct state new,established ct direction original ip saddr ${OUTSIDE} meta l4proto { tcp, udp } ip daddr . meta l4proto . th dport @ingress accept`,
     `ct state established ct direction reply ip daddr ${OUTSIDE} meta l4proto { tcp, udp } ip saddr . meta l4proto . th sport @ingress accept`,
     'goto denied'

@@ -250,7 +250,7 @@ function elementsWithOutside({ slot, outside }: PortSpec): Element[] {
   return [...elementsOfPort(slot), ...(outside === undefined ? [] : elementsOfOutside(outside, slot))]
 }
 
-/** `untilMs` is no part of what a link is. */
+/** Neither `untilMs` nor `name` is a part of what a link is. */
 export function keyOf({ from, to, protocol, port }: Link): string {
   return `${from} ${to} ${protocol} ${port}`
 }

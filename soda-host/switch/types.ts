@@ -11,6 +11,8 @@ export interface Link {
   port: number
   /** Milliseconds since 1970; until it is removed if absent. */
   untilMs?: number
+  /** What `from` knows `to` by. */
+  name?: string
 }
 
 /** Whether a server reaches the gateway, and at which of its ports it is reached from there. Judged further there. */

@@ -12,11 +12,11 @@
  * One change at a time; each change of rules is one nft transaction. What is forbidden comes first when a gateway is
  * made, and the uplink last.
  */
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { HostError } from '../../../src/errors.ts'
 import { GATEWAY_ADDRESS, PREFIX_LENGTH, switchNamespace } from '../addresses.ts'
-import { command, namespacePath } from '../commands.ts'
+import { command } from '../commands.ts'
 import { makeNamespace } from '../switch.ts'
 import { readDenials, type EgressDenial } from './denials.ts'
 import { forbiddenRanges, isForbidden } from './forbidden.ts'
@@ -26,6 +26,7 @@ import { Place } from './place.ts'
 import { ResolvedBook } from './resolved-book.ts'
 import type { Report } from './resolver/messages.ts'
 import { namePolicy } from './resolver/names.ts'
+import type { LinkedNames } from './resolver/resolver.ts'
 import { ResolverKeeper } from './resolver/resolver-keeper.ts'
 import * as rules from './ruleset.ts'
 import { closeUplink, describeUplink, openUplink } from './uplinks.ts'
@@ -45,6 +46,8 @@ export interface GatewayInit {
   attach(port: { namespace: string; interface: string }): Promise<void>
   /** Those of servers that may live. */
   grants: readonly ServerGrants[]
+  /** By address of a server: the names that it knows linked servers by. @default none */
+  names?: ReadonlyMap<string, LinkedNames>
   /** DNS servers that our resolver asks: IPv4 addresses, which may be in the owner's networks. */
   upstreams: readonly string[]
   /** A server was refused a name. @default nobody is told */
@@ -121,12 +124,6 @@ export class Gateway {
     return made
   }
 
-  /** Undo what an earlier daemon left, which had an uplink. */
-  static async removeLeft(init: GatewayInit): Promise<void> {
-    const made = new Gateway(init)
-    if (await made.#exists()) await made.remove()
-  }
-
   /** In force when it resolves; connections that an earlier grant let begin are cut if it is another one. */
   setGrants(grants: ServerGrants): Promise<void> {
     return this.#inTurn(() => this.#change(grants.id, grants))
@@ -135,6 +132,14 @@ export class Gateway {
   /** Whatever of the server's runs outside is cut when it resolves. */
   removeGrants(id: string): Promise<void> {
     return this.#inTurn(() => this.#change(id, undefined))
+  }
+
+  /** The names by which the server at `client` knows those that it is linked to; in force when it resolves. */
+  setNames(client: string, names: LinkedNames): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#place.nft(rules.changeNameClient(client, Object.keys(names).length > 0))
+      await this.#resolver.setNames(client, names)
+    })
   }
 
   /** Look at the owner's machine again: which addresses and networks it has. */
@@ -164,11 +169,6 @@ export class Gateway {
     })
   }
 
-  async #exists(): Promise<boolean> {
-    const names = await readdir(namespacePath('')).catch((): string[] => [])
-    return names.includes(this.namespace) || (await this.#readRecord()).kind !== 'none'
-  }
-
   get #context(): UplinkContext {
     const { stateDir } = this.#init
     return {
@@ -185,16 +185,18 @@ export class Gateway {
     await this.#place.nft([rules.baseRules()])
     await this.#place.script(FORWARDING)
     await this.#forbid()
-    const { upstreams } = this.#init
+    const { upstreams, names = new Map<string, LinkedNames>() } = this.#init
     await this.#place.nft([
       ...rules.replaceUpstreams(upstreams),
-      ...rules.replaceGrants([...this.#grants.values()], this.#forbidden)
+      ...rules.replaceGrants([...this.#grants.values()], this.#forbidden),
+      ...rules.replaceNameClients([...names.keys()])
     ])
     if (!(await this.#place.hasInterface(rules.GUESTS)))
       await this.#init.attach({ namespace: this.namespace, interface: rules.GUESTS })
     await this.#place.script(GUEST_SIDE)
     await this.#openUplink()
     await this.#configureResolver()
+    for (const [client, known] of names) await this.#resolver.setNames(client, known)
   }
 
   /** The one on record goes on if it is what is wanted now, else it is undone first. */

@@ -57,6 +57,7 @@ const SETS = [
   'map inbound_marks { type ipv4_addr . inet_service : mark; }',
   'set flows { type ipv4_addr . mark; }',
   'set dns_clients { type ipv4_addr; }',
+  'set name_clients { type ipv4_addr; }',
   'map published { type ipv4_addr . inet_service : ipv4_addr . inet_service; }',
   `set packet_rates { type ipv4_addr; ${dynamic},timeout; timeout 1m; }`,
   `set new_rates { type ipv4_addr; ${dynamic},timeout; timeout 1m; }`,
@@ -128,6 +129,9 @@ const CHAINS: readonly [head: string, ...rules: string[]][] = [
     'input { type filter hook input priority filter; policy drop; }',
     `iifname "${UPLINK}" ct state established accept`,
     `iifname "${GUESTS}" ip saddr @dns_clients ip daddr ${GATEWAY_ADDRESS} udp dport 53 goto question`,
+    `iifname "${GUESTS}" ip saddr @name_clients ip daddr ${GATEWAY_ADDRESS} udp dport 53 goto question`,
+    // Nothing is known to it: its programs hear so at once.
+    `iifname "${GUESTS}" ip daddr ${GATEWAY_ADDRESS} udp dport 53 meta mark set ${DENIAL_REASONS['not-granted']} goto unanswered`,
     `iifname "${GUESTS}" ${denyAs('forbidden')}`
   ],
   [
@@ -136,9 +140,15 @@ const CHAINS: readonly [head: string, ...rules: string[]][] = [
     'accept'
   ],
   [
+    'unanswered',
+    'update @denied_servers { ip saddr . meta mark counter }',
+    'reject with icmp port-unreachable'
+  ],
+  [
     'output { type filter hook output priority filter; policy drop; }',
     `oifname "${GUESTS}" ct state established udp sport 53 accept`,
     `oifname "${GUESTS}" meta l4proto icmp ct state related accept`,
+    `oifname "${GUESTS}" icmp type destination-unreachable accept`,
     `oifname "${UPLINK}" ip daddr @upstreams udp dport 53 accept`
   ],
   [
@@ -204,6 +214,17 @@ function ofSet(elements: readonly SetElement[], set: string): string[] {
 
 export function replaceForbidden(forbidden: readonly Ipv4Range[]): string[] {
   return [...change('flush', 'forbidden'), ...change('add', 'forbidden', forbidden.map(formatRange))]
+}
+
+/** Servers that know names of linked ones: their addresses. */
+export function replaceNameClients(clients: readonly string[]): string[] {
+  return [...change('flush', 'name_clients'), ...change('add', 'name_clients', clients)]
+}
+
+export function changeNameClient(client: string, isClient: boolean): string[] {
+  // Added first: what is not there cannot be deleted.
+  const added = change('add', 'name_clients', [client])
+  return isClient ? added : [...added, ...change('delete', 'name_clients', [client])]
 }
 
 /** Servers that our own resolver may ask; no guest gets there by that. */

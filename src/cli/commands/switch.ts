@@ -8,17 +8,20 @@ import { note, printJson, printTable } from '../output.ts'
 interface Flags {
   json?: boolean
   for?: string
+  name?: string
 }
 
 const LINK_HELP = `
 A link lets programs of <from> open connections to one port of <to>; replies come back, nothing else does.
-Servers are named by their ids (ishare host ps). Example:
-  ishare switch link 3f0c…-web 91ab…-database tcp/5432 --for 2h`
+Servers are named by their ids (ishare host ps). With --name, programs of <from> find <to> by that name while the link
+stands. Example:
+  ishare switch link 3f0c…-web 91ab…-database tcp/5432 --name database --for 2h`
 
 export function switchCommand(): Command {
   const link = withEnds(new Command('link'))
     .description('let one server open connections to another')
     .option('--for <duration>', 'how long, such as 2h (default: until it is taken away)')
+    .option('--name <name>', 'what programs of <from> call <to>: a letter, then letters, digits, - and _')
     .addHelpText('after', LINK_HELP)
   const unlink = withEnds(new Command('unlink')).description('take a link away, and cut what runs over it')
   return new Command('switch')
@@ -57,7 +60,7 @@ function parsePort(text: string): Service {
 }
 
 async function connect(flags: Flags): Promise<HostClient> {
-  const { socketPath } = await readConfig({ flags: { ...flags, for: undefined } })
+  const { socketPath } = await readConfig({ flags: { ...flags, for: undefined, name: undefined } })
   return hostClient({ socketPath })
 }
 
@@ -85,11 +88,12 @@ async function links(flags: Flags): Promise<void> {
   if (flags.json === true) for (const link of found) printJson(link)
   else
     printTable(
-      ['FROM', 'TO', 'PORT', 'UNTIL'],
-      found.map(({ from, to, protocol, port, untilMs }) => [
+      ['FROM', 'TO', 'PORT', 'NAME', 'UNTIL'],
+      found.map(({ from, to, protocol, port, name, untilMs }) => [
         from,
         to,
         `${protocol}/${port}`,
+        name ?? '',
         untilMs === undefined ? '' : new Date(untilMs).toISOString()
       ])
     )
@@ -144,9 +148,13 @@ async function outside(flags: Flags): Promise<void> {
 async function putLink(from: string, to: string, service: Service, flags: Flags): Promise<void> {
   await using host = await connect(flags)
   const end = flags.for === undefined ? {} : { untilMs: Date.now() + parseDuration(flags.for) * SECOND_MS }
-  const link = await host.putLink({ from, to, ...service, ...end })
+  const name = flags.name === undefined ? {} : { name: flags.name }
+  const link = await host.putLink({ from, to, ...service, ...end, ...name })
   if (flags.json === true) printJson(link)
-  else note(`${from} may open connections to ${to} on ${service.protocol}/${service.port}`)
+  else {
+    const known = flags.name === undefined ? '' : `, which it knows as ${flags.name}`
+    note(`${from} may open connections to ${to} on ${service.protocol}/${service.port}${known}`)
+  }
 }
 
 async function removeLink(from: string, to: string, service: Service, flags: Flags): Promise<void> {

@@ -2,7 +2,8 @@
  * Attacker: root inside a guest, in its real kernel.
  * Asset: the guest beside it, and its own promise of a network when it is let talk.
  * Expected: denied, then linked, then allowed, in one direction and on one port; forged frames go nowhere; neither
- * the daemon's sudden death nor its absence cuts a connection; a link that is taken away does.
+ * the daemon's sudden death nor its absence cuts a connection; a link that is taken away does. A name that a link gives
+ * is known to the one server, and as long as the link stands.
  */
 import { expect } from 'chai'
 import { EventEmitter, once } from 'node:events'
@@ -102,7 +103,7 @@ describe('two guests on a switch, one of them hostile', function () {
     config = {
       stateDir: join(directory, 'state'),
       socketPath: join(directory, 'run', 'host.sock'),
-      slice: SUITE_SLICE,
+      slice: { ...SUITE_SLICE, cpu: 2, servers: 3 },
       artifactsPath: process.env['ISHARE_ARTIFACTS'] ?? ''
     }
     daemon = await startDaemonProcess(config, { guests: 'network' })
@@ -139,6 +140,31 @@ describe('two guests on a switch, one of them hostile', function () {
     expect(await victim.tell(`connect ${attacker.ipv4} 8000`, 'connected', 'refused')).to.include('refused')
   })
 
+  it('know each other by the name that the link gives, one way, and no other guest or name', async () => {
+    expect(await attacker.tell('resolve victim', 'resolved', 'unknown')).to.include('unknown')
+    await host.putLink({ ...link(), name: 'victim' })
+    expect(await attacker.tell('resolve victim', 'resolved', 'unknown')).to.equal(`resolved ${victim.ipv4}`)
+    expect(await attacker.tell('connect victim 8000', 'connected', 'refused')).to.equal('connected')
+    for (const name of ['attacker', 'victim'])
+      expect(await victim.tell(`resolve ${name}`, 'resolved', 'unknown')).to.include('unknown')
+    expect(await attacker.tell('resolve victim.example', 'resolved', 'unknown')).to.include('unknown')
+  })
+
+  it('are given no name that means something else, or that is none', async () => {
+    const third = serverSpec('true')
+    await host.create(third)
+    const names = ['localhost', 'a.b', '10', '0x7f', 'UP', '-x', 'x-', 'é', '', 'x'.repeat(64), 'x\ny']
+    for (const name of names)
+      expect(await codeOf(() => host.putLink({ ...link(), name })), name).to.equal('ERR_HOST_REQUEST')
+    const taken = { from: attacker.id, to: third.id, protocol: 'tcp' as const, port: 9, name: 'victim' }
+    expect(await codeOf(() => host.putLink(taken))).to.equal('ERR_HOST_REQUEST')
+    await host.putLink({ ...taken, name: 'third' })
+    expect(await attacker.tell('resolve third', 'resolved', 'unknown'), 'it has no port').to.include(
+      'unknown'
+    )
+    await host.destroy(third.id)
+  })
+
   it('forge frames as root, raw, and none is seen on the other side', async () => {
     await attacker.tell(`evil ${victim.ipv4} ${victim.mac}`, 'sent')
     // What is seen after this came later on the same cable.
@@ -157,7 +183,8 @@ describe('two guests on a switch, one of them hostile', function () {
     await daemon.kill()
     daemon = await startDaemonProcess(config, { guests: 'network' })
     expect(await attacker.tell('talk', 'heard', 'cut')).to.equal('heard still there?')
-    expect(await host.links()).to.deep.equal([link()])
+    expect(await host.links()).to.deep.equal([{ ...link(), name: 'victim' }])
+    expect(await attacker.tell('resolve victim', 'resolved', 'unknown')).to.equal(`resolved ${victim.ipv4}`)
     expect((await host.ports()).map(({ id }) => id)).to.have.members([attacker.id, victim.id])
   })
 
@@ -173,12 +200,15 @@ describe('two guests on a switch, one of them hostile', function () {
   it('are cut in the middle of a connection when the link is taken away', async () => {
     await host.removeLink(link())
     expect(await attacker.tell('talk', 'heard', 'cut')).to.include('cut')
+    expect(await attacker.tell('resolve victim', 'resolved', 'unknown')).to.include('unknown')
     expect(await attacker.tell(`connect ${victim.ipv4} 8000`, 'connected', 'refused')).to.include('refused')
   })
 
   it('are unlinked by the end of one of them', async () => {
-    await host.putLink(link())
+    await host.putLink({ ...link(), name: 'victim' })
+    expect(await attacker.tell('resolve victim', 'resolved', 'unknown')).to.equal(`resolved ${victim.ipv4}`)
     await host.destroy(victim.id)
+    expect(await attacker.tell('resolve victim', 'resolved', 'unknown')).to.include('unknown')
     expect(await host.links()).to.deep.equal([])
     expect((await host.ports()).map(({ id }) => id)).to.deep.equal([attacker.id])
   })

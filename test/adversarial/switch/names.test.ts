@@ -55,7 +55,7 @@ describe('names for guests', function () {
 
   it('mean nothing without a grant, and nothing beyond it with one', async () => {
     await opened.gateway.setGrants(granted(1, names('second.example')))
-    expect(await ask(0, 'good.example')).to.deep.equal(['ETIMEOUT'])
+    expect(await ask(0, 'good.example')).to.deep.equal(['ECONNREFUSED'])
     await opened.gateway.setGrants(granted(0, names('Good.example', 'alias.example')))
     expect(await reach(0, https(WEB)), 'before it was asked for').to.deep.equal([false])
     expect(
@@ -68,6 +68,43 @@ describe('names for guests', function () {
       name: 'second.example',
       reason: 'not-granted'
     })
+  })
+
+  it('of linked servers are known to the one that is linked, at once and no longer', async () => {
+    const [alice, bob] = ['10.83.1.1', '10.83.1.2']
+    await opened.gateway.setNames(alice, { database: bob, constructor: bob })
+    expect(
+      await ask(0, 'database', 'DATABASE', 'constructor', 'database/AAAA', 'database/TXT')
+    ).to.deep.equal([[bob], [bob], [bob], 'ENODATA', 'ENODATA'])
+    expect(await ask(0, 'other', 'good.example', 'database.example', 'toString')).to.deep.equal([
+      'ENOTFOUND',
+      'EREFUSED',
+      'EREFUSED',
+      'ENOTFOUND'
+    ])
+    expect(await ask(1, 'database'), 'who has no link').to.deep.equal(['ECONNREFUSED'])
+    await opened.gateway.setNames(bob, { database: alice })
+    await opened.gateway.setGrants(granted(1, INTERNET))
+    expect(await ask(1, 'database', 'good.example')).to.deep.equal([[alice], [WEB]])
+    await opened.gateway.setNames(bob, {})
+    expect(await ask(1, 'database', 'good.example')).to.deep.equal(['ENOTFOUND', [WEB]])
+    await opened.reopen({ names: new Map([[alice, { store: bob }]]) })
+    expect(await ask(0, 'database', 'store')).to.deep.equal(['ENOTFOUND', [bob]])
+    expect(await ask(1, 'store')).to.deep.equal(['ECONNREFUSED'])
+    await opened.gateway.setNames(alice, {})
+    expect(await ask(0, 'store')).to.deep.equal(['ECONNREFUSED'])
+    expect(await world.trespasses()).to.deep.equal([])
+  })
+
+  it('of linked servers are answered again by a resolver that was killed', async () => {
+    await opened.gateway.setNames('10.83.1.1', { database: '10.83.1.2' })
+    const pidOf = async (): Promise<string> =>
+      (await command('ip', ['netns', 'pids', opened.gateway.namespace])).split('\n')[0] ?? ''
+    const first = await pidOf()
+    process.kill(Number(first), 'SIGKILL')
+    await opened.gateway.setNames('10.83.1.1', { database: '10.83.1.2', store: '10.83.1.2' })
+    while (JSON.stringify(await ask(0, 'store')) !== '[["10.83.1.2"]]');
+    expect(await pidOf()).to.not.equal(first)
   })
 
   it('never mean an address that is forbidden, whoever says so', async () => {

@@ -81,8 +81,8 @@ describe('what guests reach outside, with the daemon', function () {
   }
   const nowhere = ['web no', 'name no', 'port no', 'host no', 'lan no', 'metadata no']
 
-  it('is nothing, without a route or a name server, where nothing was granted', async () => {
-    expect(await run(serverSpec(LOOK))).to.deep.equal(['route no', ...nowhere])
+  it('is nothing, without a route or an answer to a name, where nothing was granted', async () => {
+    expect(await run(serverSpec(LOOK))).to.deep.equal(['route no', 'nameserver 10.83.0.1', ...nowhere])
     expect(await world.trespasses()).to.deep.equal([])
   })
 

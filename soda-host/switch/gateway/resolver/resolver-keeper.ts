@@ -10,7 +10,7 @@ import { GATEWAY_ADDRESS } from '../../addresses.ts'
 import { namespacePath } from '../../commands.ts'
 import { hostPath } from '../../../resources/host-programs.ts'
 import { report, type Order, type Report } from './messages.ts'
-import type { ResolverState } from './resolver.ts'
+import type { LinkedNames, ResolverState } from './resolver.ts'
 
 const PROGRAM = fileURLToPath(new URL('resolver-process.ts', import.meta.url))
 const AGAIN_MS = 500
@@ -28,7 +28,10 @@ export interface ResolverKeeperInit {
 
 export class ResolverKeeper {
   readonly #init: ResolverKeeperInit
-  #state: ResolverState = { upstreams: [], forbidden: [], clients: {} }
+  #state: Omit<ResolverState, 'names'> = { upstreams: [], forbidden: [], clients: {} }
+  readonly #names = new Map<string, LinkedNames>()
+  readonly #unanswered = new Map<number, () => void>()
+  #number = 0
   #child: ChildProcess | undefined
   #listening: Promise<void> | undefined
   #isClosed = false
@@ -41,15 +44,31 @@ export class ResolverKeeper {
    * Resolves when the resolver answers by it, if anybody may ask; at the latest after a while: grants must not wait for
    * a resolver that cannot be started. It hears the state as soon as it listens.
    */
-  async configure(state: ResolverState): Promise<void> {
+  async configure(state: Omit<ResolverState, 'names'>): Promise<void> {
     this.#state = state
-    if (this.#isClosed || Object.keys(state.clients).length === 0) return
+    if (!this.#isNeeded()) return
     this.#listening ??= this.#start()
     this.#tell({ kind: 'configure', ...this.#copyOfState() })
-    const waited = new AbortController()
-    const patience = delay(LISTEN_PATIENCE_MS, undefined, { signal: waited.signal }).catch(() => undefined)
-    await Promise.race([this.#listening, patience])
-    waited.abort()
+    await patiently(this.#listening)
+  }
+
+  /**
+   * Resolves when the client is answered by these names and no others; at the latest after a while, since links must
+   * not wait for a resolver either.
+   */
+  async setNames(client: string, names: LinkedNames): Promise<void> {
+    if (Object.keys(names).length > 0) this.#names.set(client, names)
+    else this.#names.delete(client)
+    if (this.#isNeeded()) await patiently((this.#listening ??= this.#start()))
+    // One that is not there, or starts again, knows no other state than ours.
+    if (this.#child?.connected !== true) return
+    const number = ++this.#number
+    const { promise: done, resolve } = Promise.withResolvers<undefined>()
+    this.#unanswered.set(number, () => resolve(undefined))
+    this.#child.once('exit', () => resolve(undefined))
+    this.#tell({ kind: 'names', number, client, names: { ...names } })
+    await patiently(done)
+    this.#unanswered.delete(number)
   }
 
   /** Resolves when no process is left. */
@@ -91,6 +110,10 @@ export class ResolverKeeper {
     void delay(AGAIN_MS).then(() => this.configure(this.#state))
   }
 
+  #isNeeded(): boolean {
+    return !this.#isClosed && (Object.keys(this.#state.clients).length > 0 || this.#names.size > 0)
+  }
+
   #spawn(): ChildProcess {
     const bounding = ['-all', ...CAPABILITIES.map((name) => `+${name}`)].join(',')
     const node = [
@@ -114,6 +137,7 @@ export class ResolverKeeper {
       return { kind: 'nonsense' }
     }
     if (data.kind === 'denied') this.#init.denied(data)
+    if (data.kind === 'named') this.#unanswered.get(data.number)?.()
     if (data.kind === 'admit')
       void this.#init
         .admit(data)
@@ -124,11 +148,20 @@ export class ResolverKeeper {
 
   #copyOfState(): Omit<Order & { kind: 'configure' }, 'kind'> {
     const { upstreams, forbidden, clients } = this.#state
-    return { upstreams: [...upstreams], forbidden: [...forbidden], clients: { ...clients } }
+    const names = Object.fromEntries(this.#names) as Record<string, Record<string, string>>
+    return { upstreams: [...upstreams], forbidden: [...forbidden], clients: { ...clients }, names }
   }
 
   /** One that is gone by now hears it when it is back. */
   #tell(message: Order): void {
     if (this.#child?.connected === true) this.#child.send(message, () => undefined)
   }
+}
+
+/** Until it is done, or for as long as a grant may have to wait. */
+async function patiently(done: Promise<void>): Promise<void> {
+  const waited = new AbortController()
+  const patience = delay(LISTEN_PATIENCE_MS, undefined, { signal: waited.signal }).catch(() => undefined)
+  await Promise.race([done, patience])
+  waited.abort()
 }

@@ -29,7 +29,10 @@ process.on('disconnect', () => process.exit())
 process.on('message', (message) => {
   const told = order.parse(message)
   if (told.kind === 'configure') resolver.configure(told)
-  else {
+  else if (told.kind === 'names') {
+    resolver.setNames(told.client, told.names)
+    tell({ kind: 'named', number: told.number })
+  } else {
     waiting.get(told.number)?.(told.addresses)
     waiting.delete(told.number)
   }

@@ -4,8 +4,9 @@
  * Attackers: a guest that asks anything, at any rate, or sends what is no question; a DNS server that answers
  * anything, such as the address of the owner's router for a name that was granted (rebinding).
  *
- * Theory of operation. A question is read, judged by what its sender was granted, asked upstream, and answered with
- * records written anew. An answer for a granted name is sent only when the daemon has said that its addresses are in
+ * Theory of operation. A question for the name of a linked server is answered from what the daemon said that this
+ * sender, by its address, is linked to. Such a name has no dot, so it can hide no name of the Internet. Any other is
+ * judged by what its sender was granted, asked upstream, and answered with records written anew. An answer for a granted name is sent only when the daemon has said that its addresses are in
  * the sender's set by now, so that a connection can follow at once. Nothing is cached, so nobody can poison anything
  * for another server, and no answer outlives a grant. The number of questions at a time is bounded, in all and per
  * server; what is beyond is dropped, as a network may.
@@ -27,7 +28,11 @@ export interface ResolverState {
   upstreams: readonly string[]
   forbidden: readonly Ipv4Range[]
   clients: Readonly<Record<string, NamePolicy>>
+  /** By client, then by name: the address of the server that it is linked to. */
+  names: Readonly<Record<string, LinkedNames>>
 }
+
+export type LinkedNames = Readonly<Record<string, string>>
 
 export interface ResolverComponents {
   /** Resolves with those of the addresses that the client can reach from now on. */
@@ -40,7 +45,8 @@ export class Resolver {
   readonly #socket: Socket = createSocket('udp4')
   readonly #pending = new Map<string, number>()
   #pendingInAll = 0
-  #state: ResolverState = { upstreams: [], forbidden: [], clients: {} }
+  readonly #names = new Map<string, LinkedNames>()
+  #state: Omit<ResolverState, 'names'> = { upstreams: [], forbidden: [], clients: {} }
 
   constructor(components: ResolverComponents) {
     this.#with = components
@@ -56,8 +62,16 @@ export class Resolver {
     this.#socket.on('error', () => undefined)
   }
 
-  configure(state: ResolverState): void {
+  configure({ names, ...state }: ResolverState): void {
     this.#state = state
+    this.#names.clear()
+    for (const [client, known] of Object.entries(names)) this.#names.set(client, known)
+  }
+
+  /** What one client knows from now on. */
+  setNames(client: string, names: LinkedNames): void {
+    if (Object.keys(names).length > 0) this.#names.set(client, names)
+    else this.#names.delete(client)
   }
 
   close(): void {
@@ -83,15 +97,17 @@ export class Resolver {
   async #answer(question: Question, client: string): Promise<{ rcode: Rcode; records: readonly Answer[] }> {
     const { upstreams, forbidden, clients } = this.#state
     const { name, type } = question
+    const linked = this.#names.get(client)
+    if (linked !== undefined && Object.hasOwn(linked, name)) return answerOf(name, type, linked[name])
     const policy = Object.hasOwn(clients, client) ? clients[client] : undefined
-    if (policy === undefined) return refused
+    if (policy === undefined) return isPrivateName(name, forbidden) ? unknown : refused
     if (policy.kind === 'names' && !Object.hasOwn(policy.names, name)) {
       this.#with.denied({ client, name, reason: 'not-granted' })
       return refused
     }
     if (isPrivateName(name, forbidden)) {
       this.#with.denied({ client, name, reason: 'private-name' })
-      return { rcode: 'NXDOMAIN', records: [] }
+      return unknown
     }
     // There is no IPv6; and for a granted name only its addresses are anybody's business.
     if (type === 'AAAA' || (policy.kind === 'names' && type !== 'A')) return { rcode: 'NOERROR', records: [] }
@@ -121,3 +137,14 @@ export class Resolver {
 }
 
 const refused = { rcode: 'REFUSED' as const, records: [] }
+const unknown = { rcode: 'NXDOMAIN' as const, records: [] }
+
+/** Of a linked server. Never to be remembered: the link may go at any moment. */
+function answerOf(
+  name: string,
+  type: string,
+  address: string | undefined
+): { rcode: Rcode; records: readonly Answer[] } {
+  if (type !== 'A' || address === undefined) return { rcode: 'NOERROR', records: [] }
+  return { rcode: 'NOERROR', records: [{ type: 'A', class: 'IN', name, ttl: 0, data: address }] }
+}
