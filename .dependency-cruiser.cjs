@@ -1,6 +1,6 @@
 // Who may import whom. The table is in docs/architecture; a line here is a line there.
 const GROUND = '^src/(documents|rules|wire|identity|config)/|^src/(errors|constants)\\.ts$'
-const FEATURES = ['ipublish', 'idiscover', 'irun', 'icompose']
+const FEATURES = ['ipublish', 'idiscover', 'irun', 'icompose', 'ifactory']
 
 module.exports = {
   forbidden: [
@@ -15,14 +15,14 @@ module.exports = {
       name: 'ground-stands-alone',
       severity: 'error',
       from: { path: GROUND },
-      to: { path: '^(src|ipublish|idiscover|irun|icompose|soda-host|test|bench)/', pathNot: GROUND }
+      to: { path: '^(src|ipublish|idiscover|irun|icompose|ifactory|soda-host|test|bench)/', pathNot: GROUND }
     },
     ...FEATURES.map((feature) => ({
       name: `${feature}-knows-only-the-ground`,
       severity: 'error',
       from: { path: `^${feature}/` },
       to: {
-        path: '^(src|ipublish|idiscover|irun|icompose|soda-host|test|bench)/',
+        path: '^(src|ipublish|idiscover|irun|icompose|ifactory|soda-host|test|bench)/',
         pathNot: `${GROUND}|^${feature}/`
       }
     })),
@@ -30,7 +30,7 @@ module.exports = {
       name: 'soda-host-knows-only-the-ground',
       severity: 'error',
       from: { path: '^soda-host/' },
-      to: { path: '^(src|ipublish|idiscover|irun|icompose|test|bench)/', pathNot: GROUND }
+      to: { path: '^(src|ipublish|idiscover|irun|icompose|ifactory|test|bench)/', pathNot: GROUND }
     },
     {
       name: 'soda-host-knows-no-peers-and-no-pages',
@@ -52,7 +52,7 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/(index|plugin)\\.ts$|^src/cli/' },
       to: {
-        path: '^(ipublish|idiscover|irun|icompose|soda-host/[a-z-]+)/',
+        path: '^(ipublish|idiscover|irun|icompose|ifactory|soda-host/[a-z-]+)/',
         pathNot: '/index\\.ts$'
       }
     },

@@ -12,6 +12,7 @@ export const DAY_MS = 24 * HOUR_MS
 export const PROTOCOL_KAD_DHT = '/ishare/kad/1.0.0'
 export const PROTOCOL_RUN = '/ishare/run/1.0.0'
 export const PROTOCOL_EXEC = '/ishare/exec/1.0.0'
+export const PROTOCOL_FACTORY = '/ishare/factory/1.0.0'
 export const PROTOCOL_OFFER = '/ishare/offer/1.0.0'
 
 /** A signed document (compact JWS) is never longer than this, in bytes. */
@@ -23,6 +24,9 @@ export const CLOCK_SKEW_SECONDS = 60
 export const MESSAGE_BYTES_MAX = 128 * KIB
 /** A data frame on a run stream, in bytes. Larger reads are split. */
 export const DATA_FRAME_BYTES_MAX = 256 * KIB
+
+/** No guest kernel is larger: they have 8 MB. */
+export const KERNEL_BYTES_MAX = 64 * MIB
 
 /** An offer page is read up to here and no further. */
 export const PAGE_BYTES_MAX = 2 * MIB

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { isAbsolute } from 'node:path'
 import { z } from 'zod'
+import { kernelInputs } from '../../src/documents/index.ts'
 import { FactoryError } from '../../src/errors.ts'
 import { writeFileAtomically } from './cache.ts'
 import { digestSchema } from './result.ts'
@@ -10,7 +11,8 @@ const pathSchema = z.string().max(4096).refine(isAbsolute, 'expected an absolute
 const fileSchema = z.object({ path: pathSchema, digest: digestSchema })
 
 const artifactsSchema = z.object({
-  kernel: fileSchema,
+  /** The base kernel; `inputs` is what it was built from, without which it cannot be stamped. */
+  kernel: fileSchema.extend({ inputs: kernelInputs.exactOptional() }),
   initrd: fileSchema,
   images: z
     .array(

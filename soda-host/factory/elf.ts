@@ -7,11 +7,8 @@
  * @see System V ABI, chapters "ELF Header" and "Sections"
  */
 import type { FileHandle } from 'node:fs/promises'
-import { MIB } from '../../src/constants.ts'
+import { KERNEL_BYTES_MAX, MIB } from '../../src/constants.ts'
 import { FactoryError } from '../../src/errors.ts'
-
-/** A guest kernel has 8 MB. */
-export const KERNEL_BYTES_MAX = 64 * MIB
 
 const HEADER_BYTES = 64
 const ENTRY_BYTES = 64

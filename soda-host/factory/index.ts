@@ -16,6 +16,8 @@ export type { Artifacts } from './artifacts.ts'
 export { readArtifacts } from './artifacts.ts'
 export { run } from './command.ts'
 export { aptFraction } from './apt-output.ts'
+export { keepBaseKernel, kernelStamper, type KernelStamper } from './kernel-stamper.ts'
+export { reproduceKernel, type Reproduction } from './reproduce.ts'
 export type { StoredImage } from './image-store.ts'
 export { importImage } from './image-store.ts'
 export type { FactoryOptions, ProgressEvent, ProgressListener } from './progress.ts'
@@ -34,7 +36,7 @@ export async function ensureArtifacts(
   const images = []
   for (const name of BUILT_IN_IMAGES) images.push(await ensureImage(name, options))
   const artifacts = {
-    kernel: { path: kernel.path, digest: kernel.digest },
+    kernel: { path: kernel.path, digest: kernel.digest, inputs: kernel.inputs },
     initrd: { path: initrd.path, digest: initrd.digest },
     images
   }

@@ -1,10 +1,12 @@
 /** What a kernel is made of besides its source package, and the digest by which it is found again. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { digestOf, type KernelInputs } from '../../src/documents/index.ts'
 import { inputsSha256 } from './cache.ts'
 import type { KernelSource } from './kernel-source.ts'
 import { KERNEL_MAKE_SETTINGS } from './pins.ts'
 import { filesSha256, sourceFiles } from './source-tree.ts'
+import type { Toolchain } from './toolchain.ts'
 
 const FACTORY_DIR = import.meta.dirname
 
@@ -59,7 +61,7 @@ async function kernortFiles(directory: string): Promise<string[]> {
 export async function kernelInputsSha256(
   source: KernelSource,
   recipe: KernelRecipe,
-  toolchain: Record<string, string>
+  toolchain: Toolchain
 ): Promise<string> {
   return inputsSha256({
     source: source.sha256,
@@ -69,4 +71,20 @@ export async function kernelInputsSha256(
     settings: JSON.stringify(KERNEL_MAKE_SETTINGS),
     ...toolchain
   })
+}
+
+/** The same, as a kernel manifest says it. */
+export async function kernelInputs(
+  source: KernelSource,
+  recipe: KernelRecipe,
+  toolchain: Toolchain
+): Promise<KernelInputs> {
+  return {
+    source: { package: source.package, version: source.version, digest: `sha256:${source.sha256}` },
+    config: digestOf(recipe.config),
+    patches: `sha256:${await filesSha256(recipe.patchesDir, recipe.patchFiles)}`,
+    kernort: `sha256:${await filesSha256(recipe.kernortDir, recipe.kernortFiles)}`,
+    settings: digestOf(JSON.stringify(KERNEL_MAKE_SETTINGS)),
+    toolchain: { ...toolchain, libc: `sha256:${toolchain.libc}` }
+  }
 }

@@ -17,6 +17,7 @@ const CHECKS: [name: string, program: string, args: string[]][] = [
       'ipublish',
       'idiscover',
       'irun',
+      'ifactory',
       'icompose',
       'soda-host',
       'test',

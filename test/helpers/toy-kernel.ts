@@ -60,7 +60,12 @@ export async function toyRecipe(
   await mkdir(at('kernort/linux'), { recursive: true })
   await mkdir(at('patches'), { recursive: true })
   await writeFile(at('kernel.config'), config)
-  await writeFile(at('kernort/linux/lsm.c'), 'int kernort(void) { return 0; }\n')
+  await writeFile(
+    at('kernort/linux/lsm.c'),
+    `__attribute__((section(".kernort_stamp"), used)) const unsigned char kernort_stamp[16384] = { 0 };
+int kernort(void) { return 0; }
+`
+  )
   await writeFile(at('kernort/Makefile'), 'kernort-y := linux/lsm.o\n')
   await writeFile(at('kernort/Kconfig'), 'config SECURITY_KERNORT\n')
   const lines = [
