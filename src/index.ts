@@ -7,7 +7,8 @@
  * - {@link createPeer} makes a whole node with it.
  * - The SODA host, which runs virtual servers, is a process of its own, reached with {@link hostClient}.
  */
-export { createPeer, type Peer, type PeerInit } from './peer.ts'
+export { createFactoryPeer, createPeer, type FactoryPeerInit, type Peer, type PeerInit } from './peer.ts'
+export { factoryService, type FactoryService, type FactoryServiceInit } from '../ifactory/index.ts'
 export {
   ishare,
   type IShare,

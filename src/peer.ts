@@ -13,6 +13,7 @@ import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import { MemoryDatastore } from 'datastore-core'
 import { createLibp2p } from 'libp2p'
+import { factoryService, type FactoryService, type FactoryServiceInit } from '../ifactory/index.ts'
 import { dhtDatastore, offerSelector, offerValidator } from '../ipublish/index.ts'
 import { HOUR_MS, MIB, MINUTE_MS, PROTOCOL_KAD_DHT } from './constants.ts'
 import type { Identity } from './identity/index.ts'
@@ -41,6 +42,42 @@ export interface PeerInit {
   ishare: Omit<IShareInit, 'identity'>
 }
 
+export interface FactoryPeerInit {
+  identity: Identity
+  listen: readonly string[]
+  factory: Omit<FactoryServiceInit, 'identity'>
+}
+
+/** Make and start a peer that is a factory and nothing else: others call it, it calls nobody. Stop it with `stop()`. */
+export async function createFactoryPeer(init: FactoryPeerInit): Promise<Libp2p<{ factory: FactoryService }>> {
+  const { identity, listen, factory } = init
+  return createLibp2p({
+    ...nodeOptions(identity, listen),
+    services: {
+      identify: identify(),
+      ping: ping(),
+      factory: factoryService({ ...factory, identity })
+    }
+  })
+}
+
+/** What all our peers have in common. */
+function nodeOptions({ privateKey }: Identity, listen: readonly string[]) {
+  return {
+    privateKey,
+    addresses: { listen: [...listen] },
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: STREAM_WINDOW_BYTES } })],
+    connectionManager: {
+      maxConnections: CONNECTIONS_MAX,
+      inboundConnectionThreshold: CONNECTIONS_PER_SECOND
+    },
+    // The default interval costs ten times the CPU when idle.
+    connectionMonitor: { pingInterval: MINUTE_MS }
+  }
+}
+
 export type Peer = Libp2p<{ dht: KadDHT; ishare: IShare }>
 
 /** Make and start a peer. Stop it with `stop()`. */
@@ -50,18 +87,8 @@ export async function createPeer(init: PeerInit): Promise<Peer> {
   const isServer = init.isDhtServer ?? listen.length > 0
   const datastore = dhtDatastore(new MemoryDatastore(), { peerId: init.identity.peerId })
   return createLibp2p({
-    privateKey: init.identity.privateKey,
+    ...nodeOptions(init.identity, listen),
     datastore,
-    addresses: { listen },
-    transports: [tcp()],
-    connectionEncrypters: [noise()],
-    streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: STREAM_WINDOW_BYTES } })],
-    connectionManager: {
-      maxConnections: CONNECTIONS_MAX,
-      inboundConnectionThreshold: CONNECTIONS_PER_SECOND
-    },
-    // The default interval costs ten times the CPU when idle.
-    connectionMonitor: { pingInterval: MINUTE_MS },
     // Provider addresses are forgotten with the peer store's ages: keep them as long as the records live.
     peerStore: { maxAddressAge: 24 * HOUR_MS, maxPeerAge: 48 * HOUR_MS },
     peerDiscovery: list.length > 0 ? [bootstrap({ list, timeout: 0 })] : [],
