@@ -58,6 +58,8 @@ export interface HostServer {
   state: HostServerState
   limits: HostLimits
   image: string
+  /** Digest of its own kernel, once that was put. */
+  kernel?: string
   program: HostProgram
   /** As asked for. */
   egress?: HostEgress
@@ -85,6 +87,8 @@ export interface HostServerSpec {
   limits: HostLimits
   /** Image name or digest. */
   image: string
+  /** It boots a kernel of its own, which is put before it is started. */
+  hasOwnKernel?: true
   program: HostProgram
   /** What it may reach outside; absent: nothing. */
   egress?: HostEgress
@@ -121,7 +125,16 @@ export interface RunHost {
   create(spec: HostServerSpec, signal?: AbortSignal): Promise<HostServer>
   /** Replace the input files by those of a tar stream; only in `created`. @throws ERR_FILES_FORMAT, ERR_FILES_LIMIT */
   putFiles(id: string, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>
-  /** Boot and run; a no-op when that has been done. */
+  /**
+   * The kernel of a server that boots its own; only in `created`.
+   * @throws ERR_KERNEL_DIGEST when it is another one than `digest` says, ERR_SERVER_STATE
+   */
+  putKernel(
+    id: string,
+    kernel: { digest: string; chunks: AsyncIterable<Uint8Array> },
+    signal?: AbortSignal
+  ): Promise<HostServer>
+  /** Boot and run; a no-op when that has been done. @throws ERR_SERVER_STATE while its own kernel is not there */
   start(id: string, signal?: AbortSignal): Promise<HostServer>
   /** @throws ERR_SERVER_UNKNOWN */
   inspect(id: string, signal?: AbortSignal): Promise<HostServer>

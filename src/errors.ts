@@ -79,6 +79,7 @@ export type HostErrorCode =
   | 'ERR_FILES_LIMIT'
   | 'ERR_IMAGE_UNKNOWN'
   | 'ERR_IMAGE_FORMAT'
+  | 'ERR_KERNEL_DIGEST'
 
 export type FactoryErrorCode =
   | 'ERR_SOURCE_FETCH'

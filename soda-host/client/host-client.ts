@@ -39,6 +39,12 @@ export interface HostClient extends AsyncDisposable {
   images(signal?: AbortSignal): Promise<Image[]>
   create(spec: ServerSpec, signal?: AbortSignal): Promise<Server>
   putFiles(id: string, tar: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void>
+  /** @throws ERR_KERNEL_DIGEST when it is another one than `digest` says */
+  putKernel(
+    id: string,
+    kernel: { digest: string; chunks: AsyncIterable<Uint8Array> },
+    signal?: AbortSignal
+  ): Promise<Server>
   start(id: string, signal?: AbortSignal): Promise<Server>
   inspect(id: string, signal?: AbortSignal): Promise<Server>
   list(signal?: AbortSignal): Promise<Server[]>
@@ -135,6 +141,20 @@ class SocketClient implements HostClient {
     await this.inspect(id, signal)
     const body = await this.#transport.send({ method: 'PUT', path: pathOf(id, 'files'), bytes: tar, signal })
     await body.dump()
+  }
+
+  /** As with files: can be read once only. */
+  async putKernel(
+    id: string,
+    { digest, chunks }: { digest: string; chunks: AsyncIterable<Uint8Array> },
+    signal?: AbortSignal
+  ): Promise<Server> {
+    await this.inspect(id, signal)
+    const path = pathOf(id, 'kernel')
+    return readJson(
+      await this.#transport.send({ method: 'PUT', path, query: { digest }, bytes: chunks, signal }),
+      api.server
+    )
   }
 
   async stop(

@@ -71,6 +71,8 @@ export const serverSpec = z
     owner: z.string().max(256),
     limits,
     image: z.union([digest, imageName]),
+    /** It boots a kernel of its own, which is put before it is started. */
+    hasOwnKernel: z.literal(true).exactOptional(),
     program,
     /** What it may reach outside; absent: nothing. */
     egress: egress.exactOptional(),
@@ -103,6 +105,8 @@ export const server = z.strictObject({
   state: serverState,
   limits,
   image: z.string(),
+  /** Digest of its own kernel, once that was put. */
+  kernel: digest.exactOptional(),
   program,
   egress: egress.exactOptional(),
   published: z.array(publishedPort).exactOptional(),
@@ -228,6 +232,7 @@ const whole = z
   .transform(Number)
 const flag = z.enum(['true', 'false']).transform((text) => text === 'true')
 
+export const kernelQuery = z.strictObject({ digest })
 export const filesQuery = z.strictObject({ offset: whole.default(0) })
 export const outputQuery = z.strictObject({ offset: whole.default(0), follow: flag.default(false) })
 export const stdinQuery = z.strictObject({ offset: whole, end: flag.default(false) })

@@ -15,6 +15,7 @@ import { sizeOf } from './durable-file.ts'
 import { storedFiles, storeGuestFiles } from './files-tar.ts'
 import type { DaemonTiming } from './limits.ts'
 import { OutputSpool } from './output-spool.ts'
+import { checkKernel } from './own-kernel.ts'
 import type { ServerBook } from './server-book.ts'
 import { presentLimits } from './server-record.ts'
 import type { StateDirectory } from './state-directory.ts'
@@ -76,6 +77,7 @@ export class Guest implements ServerListener {
   async boot(signal: AbortSignal): Promise<void> {
     await this.remove()
     await this.#with.directory.makeGuest(this.#book.id)
+    await this.#checkOwnKernel()
     signal.throwIfAborted()
     // Seen by the next choice of a CPU at once; written below.
     this.#book.set({ hostCpu: this.#with.chooseCpu() })
@@ -128,6 +130,11 @@ export class Guest implements ServerListener {
 
   async removeInput(): Promise<void> {
     await rm(this.#paths.input, { force: true })
+  }
+
+  /** No guest boots from it any more. */
+  async removeKernel(): Promise<void> {
+    await rm(this.#paths.kernel, { force: true })
   }
 
   /** The output directory as a tar on the disk. @throws ERR_CHANNEL_CLOSED when the guest is gone before that */
@@ -229,17 +236,23 @@ export class Guest implements ServerListener {
       await abortable(running.putFile(file, signal), signal)
   }
 
+  async #checkOwnKernel(): Promise<void> {
+    const { kernelDigest } = this.#book.record
+    if (kernelDigest !== undefined) await checkKernel(this.#paths.kernel, kernelDigest)
+  }
+
   get #paths(): ReturnType<StateDirectory['server']> {
     return this.#with.directory.server(this.#book.id)
   }
 
   #launchSpec(): LaunchSpec {
-    const { spec, slot, hostCpu = 0, imageDigest } = this.#book.record
+    const { spec, slot, hostCpu = 0, imageDigest, kernelDigest } = this.#book.record
     const directory = this.#paths.guest
     return {
       id: spec.id,
       limits: presentLimits(this.#book.record),
       ...this.#with.bootFiles(imageDigest),
+      ...(kernelDigest !== undefined && { kernelPath: this.#paths.kernel }),
       directory,
       slot,
       hostCpu

@@ -21,6 +21,7 @@ import { ExecSessions } from './exec-sessions.ts'
 import { storeTar } from './files-tar.ts'
 import type { Links } from './links.ts'
 import { readRange } from './output-spool.ts'
+import { storeKernel } from './own-kernel.ts'
 import { until } from './server-book.ts'
 import { describe, isEnded, isToBeFrozen } from './server-record.ts'
 import { Servers, type ServersComponents, type ServersInit } from './servers.ts'
@@ -109,6 +110,29 @@ export class Host {
       signal: this.#any(signal),
       mayTakeName
     })
+  }
+
+  /**
+   * The kernel of a server that boots its own.
+   * @throws ERR_KERNEL_DIGEST when it is another one than `digest` says, ERR_SERVER_STATE when the server was started,
+   * or boots that of the host; ERR_SERVER_UNKNOWN
+   */
+  async putKernel(
+    id: string,
+    { digest, bytes }: { digest: string; bytes: AsyncIterable<Uint8Array> },
+    signal: AbortSignal
+  ): Promise<Server> {
+    const { book } = this.#servers.entry(id).keeper
+    const mayTakeName = (): void => {
+      const { state, cut, spec } = this.#servers.entry(id).keeper.book.record
+      if (state !== 'created' || cut !== undefined || spec.hasOwnKernel !== true)
+        throw new HostError('ERR_SERVER_STATE', `server ${id} is ${state}, or boots the kernel of its host`)
+    }
+    mayTakeName()
+    const path = this.#with.directory.server(id).kernel
+    await storeKernel(bytes, { path, digest, signal: this.#any(signal), mayTakeName })
+    book.commit({ kernelDigest: digest })
+    return describe(book.record)
   }
 
   start(id: string): Server {

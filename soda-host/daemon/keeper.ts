@@ -65,10 +65,13 @@ export class Keeper {
     await this.#life
   }
 
-  /** Boot and run; a no-op when that has been done. */
+  /** Boot and run; a no-op when that has been done. @throws ERR_SERVER_STATE without the kernel that it shall boot */
   start(): void {
-    const { state, cut } = this.book.record
-    if (state === 'created' && cut === undefined) this.book.commit({ state: 'booting' }, 'booting')
+    const { state, cut, spec, kernelDigest } = this.book.record
+    if (state !== 'created' || cut !== undefined) return
+    if (spec.hasOwnKernel === true && kernelDigest === undefined)
+      throw new HostError('ERR_SERVER_STATE', `server ${this.book.id} waits for its own kernel`)
+    this.book.commit({ state: 'booting' }, 'booting')
   }
 
   /** End the program: TERM now, KILL after `graceMs`. The earlier of two KILLs counts. */
@@ -268,6 +271,7 @@ export class Keeper {
     const state = failure === undefined ? 'exited' : 'failed'
     try {
       await this.#removeGuestSurely()
+      await this.guest.removeKernel()
       await this.guest.syncOutput().catch((error: unknown) => {
         this.#with.log.error({ id: this.book.id, err: error }, 'output may not be on the disk')
       })

@@ -127,6 +127,17 @@ export const operations: readonly Operation[] = [
       return NOTHING
     }
   }),
+  operation('putKernel', {
+    method: 'PUT',
+    path: '/v1/servers/{id}/kernel',
+    summary:
+      'The kernel of a server that boots its own, which must have that digest; only before it is started',
+    query: api.kernelQuery,
+    bytes: { type: 'application/octet-stream' },
+    answer: api.server,
+    run: async ({ host, id, query, bytes, signal }) =>
+      json(await host.putKernel(id, { digest: query.digest, bytes }, signal))
+  }),
   operation('files', {
     method: 'GET',
     path: '/v1/servers/{id}/files',

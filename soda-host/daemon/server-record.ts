@@ -19,6 +19,8 @@ import {
 export const serverRecord = z.strictObject({
   spec: serverSpec,
   imageDigest: digest,
+  /** Of its own kernel, once that is there. */
+  kernelDigest: digest.exactOptional(),
   /** Unique among servers whose guest may live. */
   slot: z.int().min(0),
   /** Where its inbound ports are found, while its guest may live. */
@@ -109,6 +111,7 @@ export function describe(record: ServerRecord): Server {
     state,
     limits: grantedLimits(record),
     image: spec.image,
+    ...(record.kernelDigest !== undefined && { kernel: record.kernelDigest }),
     program: spec.program,
     ...(spec.egress !== undefined && { egress: spec.egress }),
     ...(record.published.length > 0 && !isEnded(record) && { published: record.published }),

@@ -1,7 +1,7 @@
 /**
  * Where the daemon keeps things.
  *
- * `state.sqlite`; `reclaim.json` while the owner needs the machine; `artifacts/` kernel, initrd and images by digest; `servers/ID/` per server: `input.tar`,
+ * `state.sqlite`; `reclaim.json` while the owner needs the machine; `artifacts/` kernel, initrd and images by digest; `servers/ID/` per server: `input.tar`, `kernel`,
  * `output`, `files.tar`, and `guest/`, which belongs to the launcher and goes when the guest has ended. Guests run
  * under uids of their own and must be able to walk to their files, hence 0711; every file of ours is 0600.
  */
@@ -13,6 +13,8 @@ import { PART_SUFFIX, syncDirectory } from './durable-file.ts'
 export interface ServerPaths {
   top: string
   input: string
+  /** Its own kernel, if it has one. */
+  kernel: string
   output: string
   files: string
   guest: string
@@ -55,6 +57,7 @@ export class StateDirectory {
     return {
       top,
       input: join(top, 'input.tar'),
+      kernel: join(top, 'kernel'),
       output: join(top, 'output'),
       files: join(top, 'files.tar'),
       guest: join(top, 'guest')

@@ -1,5 +1,6 @@
 import { expect } from 'chai'
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import { constants } from 'node:os'
 import { codeOf } from '../helpers/errors.ts'
 import { bytesOf, framesOf, serverSpec, tarOf, textOf, untar } from '../helpers/daemon/server-spec.ts'
@@ -11,16 +12,17 @@ export const SUITE_SLICE = { cpu: 1, memoryBytes: 512 * MIB, diskBytes: 512 * MI
 
 /** One implementation of RunHost, with {@link SUITE_SLICE} and an image `tiny` that has a shell. */
 export interface RunHostUnderTest {
-  open(): Promise<{ host: RunHost } & AsyncDisposable>
+  open(): Promise<{ host: RunHost; kernelPath: string } & AsyncDisposable>
 }
 
 /** What every host promises to iRun. Call inside a `describe`. */
 export function runHostSuite(underTest: RunHostUnderTest): void {
   const resources = new AsyncDisposableStack()
   let host: RunHost
+  let kernelPath: string
 
   before(async () => {
-    ;({ host } = resources.use(await underTest.open()))
+    ;({ host, kernelPath } = resources.use(await underTest.open()))
   })
 
   after(() => resources.disposeAsync())
@@ -183,6 +185,46 @@ export function runHostSuite(underTest: RunHostUnderTest): void {
       const argv = ['sh', '-c', 'printf "%s|%s" "$1" "$VALUE"', 'sh', word]
       const { id } = await run(serverSpec({ argv, env: { VALUE: word } }))
       expect(textOf(await spoolOf(id), 1)).to.equal(`${word}|${word}`)
+    })
+  })
+
+  describe('a kernel of its own', () => {
+    const digestOf = (bytes: Uint8Array): string =>
+      `sha256:${createHash('sha256').update(bytes).digest('hex')}`
+    const kernelOf = (bytes: Uint8Array, digest = digestOf(bytes)) => ({ digest, chunks: pieces(bytes) })
+
+    it('boots, once it has been put, and not before', async () => {
+      const kernel = await readFile(kernelPath)
+      const spec = serverSpec('exit 5', { hasOwnKernel: true })
+      expect(await host.create(spec)).to.not.have.property('kernel')
+      expect(await codeOf(() => host.start(spec.id))).to.equal('ERR_SERVER_STATE')
+      expect((await host.putKernel(spec.id, kernelOf(kernel))).kernel).to.equal(digestOf(kernel))
+      await host.start(spec.id)
+      const { exit, kernel: booted } = await host.wait(spec.id)
+      expect(exit).to.deep.equal({ kind: 'status', status: 5 })
+      expect(booted).to.equal(digestOf(kernel))
+    })
+
+    it('is refused when one byte of it is another, or it is cut, and then nothing boots', async () => {
+      const kernel = await readFile(kernelPath)
+      const changed = Buffer.from(kernel)
+      changed[kernel.length >> 1] = (changed[kernel.length >> 1] ?? 0) ^ 1
+      const spec = serverSpec('true', { hasOwnKernel: true })
+      await host.create(spec)
+      for (const bytes of [changed, kernel.subarray(0, -1), Buffer.alloc(0)])
+        expect(await codeOf(() => host.putKernel(spec.id, kernelOf(bytes, digestOf(kernel))))).to.equal(
+          'ERR_KERNEL_DIGEST'
+        )
+      expect(await codeOf(() => host.start(spec.id))).to.equal('ERR_SERVER_STATE')
+    })
+
+    it('is taken before the start only, and only for a server that has one', async () => {
+      const kernel = await readFile(kernelPath)
+      const { id } = await running('read line')
+      expect(await codeOf(() => host.putKernel(id, kernelOf(kernel)))).to.equal('ERR_SERVER_STATE')
+      const common = serverSpec('true')
+      await host.create(common)
+      expect(await codeOf(() => host.putKernel(common.id, kernelOf(kernel)))).to.equal('ERR_SERVER_STATE')
     })
   })
 
@@ -499,4 +541,8 @@ export function runHostSuite(underTest: RunHostUnderTest): void {
       }
     })
   })
+}
+
+async function* pieces(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += MIB) yield bytes.subarray(at, at + MIB)
 }

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { readArtifacts } from '../../../soda-host/factory/artifacts.ts'
 import { hostClient, type HostClient } from '../../../soda-host/client/index.ts'
 import { startDaemon, type DaemonConfig } from '../../../soda-host/daemon/index.ts'
 import type { ServerLauncher } from '../../../soda-host/virtual-server/types.ts'
@@ -17,6 +18,8 @@ export interface OpenedHost extends AsyncDisposable {
   host: HostClient
   directory: string
   socketPath: string
+  /** The kernel that servers boot which have none of their own. */
+  kernelPath: string
 }
 
 /** A daemon in this process, on a socket of its own, and a client of it. */
@@ -37,6 +40,7 @@ export async function openHost({ launcher, artifacts, config }: OpenHostInit): P
     host,
     directory,
     socketPath,
+    kernelPath: (await readArtifacts(artifactsPath)).kernel.path,
     [Symbol.asyncDispose]: async () => {
       for (const { id } of await host.list()) await host.destroy(id)
       await resources.disposeAsync()

@@ -92,6 +92,10 @@ export function echoHost(image: { name: string; digest: string; sizeBytes: numbe
         set(id, { state: 'exited', exit: { kind: 'status', status: 0 }, endedAtMs: Date.now() })
       return stdin.takenBytes
     },
+    putKernel: async (id, { digest, chunks }) => {
+      for await (const _chunk of chunks);
+      return set(id, { kernel: digest })
+    },
     signal: async () => undefined,
     resize: async () => undefined,
     exec: async (id) => {
