@@ -9,9 +9,10 @@ import type {
   ServerLimits,
   ServerListener
 } from '../virtual-server/types.ts'
-import { HostError } from '../../src/errors.ts'
+import { HostError, isIShareError } from '../../src/errors.ts'
 import { abortable } from './bell.ts'
 import { sizeOf } from './durable-file.ts'
+import { GuestGone } from './ending.ts'
 import { storedFiles, storeGuestFiles } from './files-tar.ts'
 import type { DaemonTiming } from './limits.ts'
 import { OutputSpool } from './output-spool.ts'
@@ -28,6 +29,16 @@ export interface GuestComponents {
   chooseCpu: () => number
   /** Host paths of what a server with that image boots from. */
   bootFiles: (imageDigest: string) => Pick<LaunchSpec, 'kernelPath' | 'initrdPath' | 'imagePath'>
+}
+
+/** The channel closes when the guest dies: how it died says more. @throws GuestGone */
+async function unlessGone(running: RunningServer, work: Promise<void>, signal: AbortSignal): Promise<void> {
+  try {
+    await work
+  } catch (error) {
+    if (!isIShareError(error) || error.code !== 'ERR_CHANNEL_CLOSED') throw error
+    throw new GuestGone(await abortable(running.ended, signal))
+  }
 }
 
 /**
@@ -87,10 +98,8 @@ export class Guest implements ServerListener {
     // Changed meanwhile.
     await this.applyLimits(launched.limits)
     await abortable(this.#running.ready(signal), signal)
-    await this.#stage(
-      this.#running,
-      AbortSignal.any([signal, AbortSignal.timeout(this.#with.timing.stagingMs)])
-    )
+    const patience = AbortSignal.any([signal, AbortSignal.timeout(this.#with.timing.stagingMs)])
+    await unlessGone(this.#running, this.#stage(this.#running, patience), patience)
     signal.throwIfAborted()
   }
 
@@ -137,7 +146,10 @@ export class Guest implements ServerListener {
     await rm(this.#paths.kernel, { force: true })
   }
 
-  /** The output directory as a tar on the disk. @throws ERR_CHANNEL_CLOSED when the guest is gone before that */
+  /**
+   * The output directory as a tar on the disk.
+   * @throws GuestGone, or ERR_CHANNEL_CLOSED after a restart, when the guest is gone before that
+   */
   async collect(leave: AbortSignal): Promise<void> {
     const signal = AbortSignal.any([leave, AbortSignal.timeout(this.#with.timing.collectMs)])
     const { files: path } = this.#paths
@@ -146,7 +158,8 @@ export class Guest implements ServerListener {
       if (this.#running === undefined)
         throw new HostError('ERR_CHANNEL_CLOSED', 'the guest was gone before its files were collected')
       const bytesMax = this.#book.record.spec.limits.diskBytes
-      await storeGuestFiles(this.#running.getFiles(signal), { path, bytesMax, signal })
+      const storing = storeGuestFiles(this.#running.getFiles(signal), { path, bytesMax, signal })
+      await unlessGone(this.#running, storing, signal)
     }
     this.#book.set({ filesBytes: (await sizeOf(path)) ?? 0 })
   }

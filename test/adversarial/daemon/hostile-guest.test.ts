@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import type { DaemonTiming } from '../../../soda-host/daemon/limits.ts'
 import type { GuestFile, ServerListener } from '../../../soda-host/virtual-server/types.ts'
 import { KIB, MIB } from '../../../src/constants.ts'
+import { HostError } from '../../../src/errors.ts'
 import { openHost, type OpenedHost } from '../../helpers/daemon/open-host.ts'
 import { fakeArtifacts } from '../../helpers/daemon/fake-artifacts.ts'
 import {
@@ -141,6 +142,22 @@ describe('a hostile guest', () => {
         { timing: { collectMs: 200 } }
       )
       await expectRefused(server, 'guest-silent')
+    })
+
+    it('cannot hide how it died by dying over them', async () => {
+      const dead = Promise.withResolvers<undefined>()
+      const server = await ends({
+        async run(listener, die) {
+          await exits(listener, 'honest')
+          void dead.promise.then(() => die({ kind: 'panic', detail: 'out of memory' }))
+        },
+        async *getFiles() {
+          dead.resolve(undefined)
+          yield file({})
+          throw new HostError('ERR_CHANNEL_CLOSED', 'the guest is gone')
+        }
+      })
+      await expectRefused(server, 'guest-panic')
     })
 
     async function* zeros(length: number): AsyncGenerator<Uint8Array> {

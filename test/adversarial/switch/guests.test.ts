@@ -6,7 +6,6 @@
  * is known to the one server, and as long as the link stands.
  */
 import { expect } from 'chai'
-import { EventEmitter, once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MIB } from '../../../src/constants.ts'
@@ -15,76 +14,19 @@ import type { DaemonConfig } from '../../../soda-host/daemon/index.ts'
 import { SUITE_SLICE } from '../../compliance/run-host.suite.ts'
 import { requires } from '../../helpers/capabilities.ts'
 import { type DaemonProcess, startDaemonProcess } from '../../helpers/daemon/daemon-process.ts'
-import { serverSpec, tarOf, textOf } from '../../helpers/daemon/server-spec.ts'
+import { Puppet } from '../../helpers/daemon/puppet.ts'
 import { codeOf } from '../../helpers/errors.ts'
 import { temporaryDirectory } from '../../helpers/temporary.ts'
 
 const SCRIPT = join(import.meta.dirname, '..', '..', 'fixtures', 'switch', 'guest_peer.py')
 
+const LIMITS = { cpu: 0.5, memoryBytes: 96 * MIB, diskBytes: 32 * MIB, outboundBitsPerSecond: 2e6 }
+
 /** A guest that does as it is told. */
-class Puppet {
-  readonly id: string
-  ipv4 = ''
-  mac = ''
-  readonly #host: HostClient
-  readonly #events = new EventEmitter()
-  #said = ''
-  #toldBytes = 0
-  #readBytes = 0
-
-  private constructor(id: string, host: HostClient) {
-    this.id = id
-    this.#host = host
-  }
-
-  static async start(host: HostClient): Promise<Puppet> {
-    const limits = { cpu: 0.5, memoryBytes: 96 * MIB, diskBytes: 32 * MIB, outboundBitsPerSecond: 2e6 }
-    const program = { argv: ['python3', '-u', 'peer.py'], env: {} }
-    const { id } = await host.create(serverSpec(program, { image: 'debian', limits }))
-    await host.putFiles(id, tarOf({ 'peer.py': await readFile(SCRIPT) }))
-    await host.start(id)
-    const puppet = new Puppet(id, host)
-    void puppet.#listen()
-    return puppet
-  }
-
-  /** The address is there as soon as the guest boots. */
-  async located(): Promise<void> {
-    const port = (await this.#host.ports()).find(({ id }) => id === this.id)
-    if (port === undefined) throw new Error('the server has no port')
-    this.ipv4 = port.ipv4
-    this.mac = port.mac
-  }
-
-  /** Say a line, and wait for an answer that holds one of these words. @returns that line */
-  async tell(line: string, ...answers: string[]): Promise<string> {
-    const before = this.#said.length
-    const data = Buffer.from(`${line}\n`)
-    this.#toldBytes = await this.#host.stdin(this.id, this.#toldBytes, data)
-    for (;;) {
-      const lines = this.#said.slice(before).split('\n').slice(0, -1)
-      const answer = lines.find((said) => answers.some((word) => said.startsWith(word)))
-      if (answer !== undefined) return answer
-      await once(this.#events, 'said')
-    }
-  }
-
-  get seen(): string[] {
-    return this.#said.split('\n').filter((line) => line.startsWith('seen'))
-  }
-
-  async #listen(): Promise<void> {
-    let rest = Buffer.alloc(0)
-    for await (const chunk of this.#host.output(this.id, { offset: this.#readBytes, follow: true })) {
-      rest = Buffer.concat([rest, chunk])
-      let at = 0
-      while (rest.length - at >= 5 && rest.length - at >= 5 + rest.readUInt32LE(at))
-        at += 5 + rest.readUInt32LE(at)
-      this.#said += textOf(rest.subarray(0, at), 1)
-      rest = rest.subarray(at)
-      this.#events.emit('said')
-    }
-  }
+async function peer(host: HostClient): Promise<Puppet> {
+  const program = { argv: ['python3', '-u', 'peer.py'], env: {} }
+  const files = { 'peer.py': await readFile(SCRIPT) }
+  return await Puppet.start(host, program, { image: 'debian', limits: LIMITS, files })
 }
 
 describe('two guests on a switch, one of them hostile', function () {
@@ -114,7 +56,7 @@ describe('two guests on a switch, one of them hostile', function () {
     undo.defer(async () => {
       for (const { id } of await host.list()) await host.destroy(id)
     })
-    ;[attacker, victim] = await Promise.all([Puppet.start(host), Puppet.start(host)])
+    ;[attacker, victim] = await Promise.all([peer(host), peer(host)])
     await victim.tell('serve 8000', 'serving')
     await victim.tell('sniff', 'sniffing')
     await attacker.tell('serve 8000', 'serving')
@@ -169,7 +111,7 @@ describe('two guests on a switch, one of them hostile', function () {
     await attacker.tell(`evil ${victim.ipv4} ${victim.mac}`, 'sent')
     // What is seen after this came later on the same cable.
     expect(await attacker.tell(`connect ${victim.ipv4} 8000`, 'connected', 'refused')).to.equal('connected')
-    expect(victim.seen).to.deep.equal([])
+    expect(victim.lines.filter((line) => line.startsWith('seen'))).to.deep.equal([])
   })
 
   it('take their interface down and up again, and have it back', async () => {

@@ -9,8 +9,8 @@ import type {
 
 /** A guest whose every move is a test's: by default it does what it is asked and says nothing. */
 export interface ScriptedGuest extends Partial<Omit<RunningServer, 'record' | 'ended' | 'run'>> {
-  /** What it does when its program is started. */
-  run(listener: ServerListener): Promise<void>
+  /** What it does when its program is started; it may die of it, or later. */
+  run(listener: ServerListener, die: (end: ServerEnd) => void): Promise<void>
 }
 
 export interface ScriptedLauncher extends ServerLauncher {
@@ -27,12 +27,13 @@ export function scriptedLauncher(script: ScriptedGuest): ScriptedLauncher {
       living += 1
       const end = Promise.withResolvers<ServerEnd>()
       let isGone = false
-      const leave = (kind: ServerEnd['kind']): void => {
+      const die = (how: ServerEnd): void => {
         if (isGone) return
         isGone = true
         living -= 1
-        end.resolve({ kind, detail: '' })
+        end.resolve(how)
       }
+      const leave = (kind: ServerEnd['kind']): void => die({ kind, detail: '' })
       return {
         record: { pid: 2 ** 22 + living, startTime: '0', cgroups: [] },
         ended: end.promise,
@@ -55,7 +56,7 @@ export function scriptedLauncher(script: ScriptedGuest): ScriptedLauncher {
         thaw: async () => undefined,
         release: async () => undefined,
         ...script,
-        run: async () => script.run(listener)
+        run: async () => script.run(listener, die)
       }
     },
     adopt: async () => undefined,
