@@ -15,6 +15,7 @@ import { SUITE_SLICE } from '../../compliance/run-host.suite.ts'
 import { requires } from '../../helpers/capabilities.ts'
 import { type DaemonProcess, startDaemonProcess } from '../../helpers/daemon/daemon-process.ts'
 import { Puppet } from '../../helpers/daemon/puppet.ts'
+import { serverSpec } from '../../helpers/daemon/server-spec.ts'
 import { codeOf } from '../../helpers/errors.ts'
 import { temporaryDirectory } from '../../helpers/temporary.ts'
 
