@@ -7,6 +7,8 @@
  * All of that goes on without the peer.
  */
 
+import type { Restart } from '../src/documents/fields.ts'
+
 export interface HostLimits {
   cpu: number
   memoryBytes: number
@@ -46,10 +48,12 @@ export interface HostProgram {
 }
 
 /**
- * `created` → `booting` → `running` → `collecting` → `exited`; `failed` from any of the first four.
+ * `created` → `booting` → `running` → `collecting` → `exited`; `failed` from any of the first four. By its restart
+ * policy a server goes from `running` to `restarting`, and again to `booting`.
  * `exited` and `failed` hold no part of the slice.
  */
-export type HostServerState = 'created' | 'booting' | 'running' | 'collecting' | 'exited' | 'failed'
+export type HostServerState =
+  'created' | 'booting' | 'running' | 'restarting' | 'collecting' | 'exited' | 'failed'
 
 export interface HostServer {
   id: string
@@ -61,6 +65,13 @@ export interface HostServer {
   /** Digest of its own kernel, once that was put. */
   kernel?: string
   program: HostProgram
+  restart?: Restart
+  /** How often it was started again, and why the last time. */
+  restarts?: {
+    count: number
+    dueAtMs?: number
+    last: { atMs: number; reason: { code: string; message: string } }
+  }
   /** As asked for. */
   egress?: HostEgress
   /** Where its inbound ports are found from outside; absent where they are not. */
@@ -90,6 +101,8 @@ export interface HostServerSpec {
   /** It boots a kernel of its own, which is put before it is started. */
   hasOwnKernel?: true
   program: HostProgram
+  /** When it is started again after an end. @default never */
+  restart?: Restart
   /** What it may reach outside; absent: nothing. */
   egress?: HostEgress
   /** TCP ports at which it may be reached, where the owner publishes ports. */

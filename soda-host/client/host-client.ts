@@ -76,6 +76,8 @@ export interface HostClient extends AsyncDisposable {
   return(signal?: AbortSignal): Promise<Capacity>
   wait(id: string, signal?: AbortSignal): Promise<Server>
   stop(id: string, options?: { graceMs?: number; signal?: AbortSignal }): Promise<void>
+  /** Start its program again, whatever its policy says. @throws ERR_SERVER_STATE unless it runs or waits for that */
+  restart(id: string, options?: { graceMs?: number; signal?: AbortSignal }): Promise<Server>
   files(id: string, signal?: AbortSignal): AsyncIterable<Uint8Array>
   destroy(id: string, signal?: AbortSignal): Promise<void>
   /** Events numbered above `after`; with `follow` without end. */
@@ -163,6 +165,11 @@ class SocketClient implements HostClient {
   ): Promise<void> {
     const json = graceMs === undefined ? {} : { graceMs }
     await this.#tell({ method: 'POST', path: pathOf(id, 'stop'), json, signal })
+  }
+
+  restart(id: string, { graceMs, signal }: { graceMs?: number; signal?: AbortSignal } = {}): Promise<Server> {
+    const json = graceMs === undefined ? {} : { graceMs }
+    return this.#ask({ method: 'POST', path: pathOf(id, 'restart'), json, signal }, api.server)
   }
 
   /** Not repeated once it may have arrived: two interrupts are not one. */

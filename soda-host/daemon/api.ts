@@ -7,6 +7,7 @@
  */
 import { z } from 'zod'
 import { ARGUMENTS_MAX, ENVIRONMENT_MAX } from '../../src/constants.ts'
+import { restart } from '../../src/documents/fields.ts'
 import { accessRules } from '../../src/rules/index.ts'
 import { LINK_PROTOCOLS } from '../switch/types.ts'
 
@@ -74,6 +75,8 @@ export const serverSpec = z
     /** It boots a kernel of its own, which is put before it is started. */
     hasOwnKernel: z.literal(true).exactOptional(),
     program,
+    /** Absent: never. */
+    restart: restart.exactOptional(),
     /** What it may reach outside; absent: nothing. */
     egress: egress.exactOptional(),
     /** TCP ports at which it may be reached from outside, where the owner publishes ports. */
@@ -88,7 +91,15 @@ export const serverSpec = z
 /** Who wants a server frozen: somebody who asked for this one, the owner who needs the machine. */
 export const frozenBy = z.array(z.enum(['request', 'reclaim']))
 
-export const serverState = z.enum(['created', 'booting', 'running', 'collecting', 'exited', 'failed'])
+export const serverState = z.enum([
+  'created',
+  'booting',
+  'running',
+  'restarting',
+  'collecting',
+  'exited',
+  'failed'
+])
 
 export const programExit = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('status'), status: z.int().min(0).max(255) }),
@@ -96,6 +107,14 @@ export const programExit = z.discriminatedUnion('kind', [
 ])
 
 export const reason = z.strictObject({ code: z.string(), message: z.string() })
+
+/** How often a server was started again, and why the last time. */
+export const restarts = z.strictObject({
+  count: z.int().min(1),
+  /** When the next time is due; in `restarting` only. */
+  dueAtMs: timeMs.exactOptional(),
+  last: z.strictObject({ atMs: timeMs, reason })
+})
 
 export const usage = z.strictObject({ cpuSeconds: z.number().min(0), memoryPeakBytes: z.number().min(0) })
 
@@ -108,6 +127,8 @@ export const server = z.strictObject({
   /** Digest of its own kernel, once that was put. */
   kernel: digest.exactOptional(),
   program,
+  restart: restart.exactOptional(),
+  restarts: restarts.exactOptional(),
   egress: egress.exactOptional(),
   published: z.array(publishedPort).exactOptional(),
   createdAtMs: timeMs,
@@ -152,6 +173,7 @@ export const eventKind = z.enum([
   'created',
   'booting',
   'running',
+  'restarting',
   'resized',
   'frozen',
   'thawed',

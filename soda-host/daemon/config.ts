@@ -1,6 +1,10 @@
+import { readFile } from 'node:fs/promises'
 import type { Slice } from '../resources/admission.ts'
 import type { OutsideConfig } from './outside.ts'
 import { DAEMON_TIMING, type DaemonTiming } from './limits.ts'
+
+/** @see random(4) */
+const BOOT_ID_PATH = '/proc/sys/kernel/random/boot_id'
 
 /** What the owner says about the machine. */
 export interface DaemonConfig extends OutsideConfig {
@@ -17,8 +21,15 @@ export interface DaemonConfig extends OutsideConfig {
   /** Host CPUs that servers are put on. @default those that the daemon may run on */
   cpus?: readonly number[]
   timing?: Partial<DaemonTiming>
+  /** Where the kernel tells one boot of this machine from another. @default /proc/sys/kernel/random/boot_id */
+  bootIdPath?: string
 }
 
 export function timingOf(config: Pick<DaemonConfig, 'timing'>): DaemonTiming {
   return { ...DAEMON_TIMING, ...config.timing }
+}
+
+/** Names this boot of the machine. */
+export async function hostBootOf({ bootIdPath = BOOT_ID_PATH }: DaemonConfig): Promise<string> {
+  return (await readFile(bootIdPath, 'utf8')).trim()
 }

@@ -8,7 +8,7 @@ import { umlLauncher } from '../virtual-server/index.ts'
 import { Switch } from '../switch/index.ts'
 import type { ServerLauncher } from '../virtual-server/types.ts'
 import { installArtifacts } from './artifacts.ts'
-import { timingOf, type DaemonConfig } from './config.ts'
+import { hostBootOf, timingOf, type DaemonConfig } from './config.ts'
 import { Host } from './host.ts'
 import { Links } from './links.ts'
 import { httpServer } from './http-server.ts'
@@ -65,6 +65,7 @@ export async function startDaemon(config: DaemonConfig, components: DaemonCompon
       slice: config.slice,
       cpus: config.cpus ?? allowedCpus(),
       timing: timingOf(config),
+      hostBoot: await hostBootOf(config),
       ...(config.publish !== undefined && { publish: config.publish })
     },
     {

@@ -1,5 +1,4 @@
 import type { RunningServer } from '../virtual-server/types.ts'
-import type { ServerRecord } from './server-record.ts'
 
 const SIGTERM = 15
 const SIGKILL = 9
@@ -23,7 +22,7 @@ export class Escalation {
    * Do what is due.
    * @returns when to look again, in milliseconds since the epoch; undefined when only a new `cut` changes anything
    */
-  async step(cut: ServerRecord['cut']): Promise<number | undefined> {
+  async step(cut: { killAtMs: number } | undefined): Promise<number | undefined> {
     if (cut === undefined) return undefined
     const guestEndsAtMs = cut.killAtMs + this.#killPatienceMs
     if (this.#done === 'nothing') {

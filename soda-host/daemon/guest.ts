@@ -11,20 +11,22 @@ import type {
 } from '../virtual-server/types.ts'
 import { HostError, isIShareError } from '../../src/errors.ts'
 import { abortable } from './bell.ts'
-import { sizeOf } from './durable-file.ts'
+import { sizeOf, syncDirectory } from './durable-file.ts'
 import { GuestGone } from './ending.ts'
 import { storedFiles, storeGuestFiles } from './files-tar.ts'
 import type { DaemonTiming } from './limits.ts'
 import { OutputSpool } from './output-spool.ts'
 import { checkKernel } from './own-kernel.ts'
 import type { ServerBook } from './server-book.ts'
-import { presentLimits } from './server-record.ts'
+import { isRestartable, presentLimits, type ServerRecord } from './server-record.ts'
 import type { StateDirectory } from './state-directory.ts'
 
 export interface GuestComponents {
   launcher: ServerLauncher
   directory: StateDirectory
   timing: DaemonTiming
+  /** This boot of the host: processes of an earlier one are gone, whatever has their pids. */
+  hostBoot: string
   /** The CPU for a server that boots now. */
   chooseCpu: () => number
   /** Host paths of what a server with that image boots from. */
@@ -45,12 +47,14 @@ async function unlessGone(running: RunningServer, work: Promise<void>, signal: A
  * The guest of one server: what is done to it, and where what it says is written. It decides nothing; when to do
  * what is the keeper's. Whatever it says is hostile, and no wait for it is without an end.
  */
-export class Guest implements ServerListener {
+export class Guest {
   readonly #book: ServerBook
   readonly #with: GuestComponents
   readonly #onExit: (exit: ProgramExit) => Promise<void>
   #spool: OutputSpool | undefined
   #running: RunningServer | undefined
+  /** The listener of the guest there is: what an earlier one says is not heard any more. */
+  #listener: ServerListener | undefined
   #isStarted = false
 
   constructor(book: ServerBook, components: GuestComponents, onExit: (exit: ProgramExit) => Promise<void>) {
@@ -79,35 +83,51 @@ export class Guest implements ServerListener {
       path: this.#paths.output,
       bytesMax: spec.limits.outputBytesMax,
       seenBytes: outputSeenBytes,
+      mayHaveLost: this.isOfEarlierBoot,
       ...(trouble && { trouble })
     })
     this.#countOutput(this.#spool)
   }
 
-  /** A new guest, ready and with its input files. An earlier one, which never ran its program, is removed. */
+  /** There was a guest, and the machine has been started again since. */
+  get isOfEarlierBoot(): boolean {
+    const { process, hostBoot = this.#with.hostBoot } = this.#book.record
+    return process !== undefined && hostBoot !== this.#with.hostBoot
+  }
+
+  /**
+   * A new guest, ready: with its input files, or with the writable layer that earlier ones had. What is left of one
+   * that never ran its program is removed.
+   */
   async boot(signal: AbortSignal): Promise<void> {
-    await this.remove()
-    await this.#with.directory.makeGuest(this.#book.id)
+    const { boots } = this.#book.record
+    await this.remove({ keepsLayer: boots > 0 })
+    if (boots === 0) await this.#with.directory.makeGuest(this.#book.id)
+    // A number that was tried is used up.
+    else this.#book.commit({ boots: boots + 1 })
     await this.#checkOwnKernel()
     signal.throwIfAborted()
     // Seen by the next choice of a CPU at once; written below.
     this.#book.set({ hostCpu: this.#with.chooseCpu() })
     const launched = this.#launchSpec()
-    this.#running = await this.#with.launcher.launch(launched, this)
-    this.#book.commit({ process: this.#running.record })
+    this.#running = await this.#with.launcher.launch(launched, this.#listen())
+    this.#book.commit({ process: this.#running.record, hostBoot: this.#with.hostBoot })
     // Changed meanwhile.
     await this.applyLimits(launched.limits)
     await abortable(this.#running.ready(signal), signal)
-    const patience = AbortSignal.any([signal, AbortSignal.timeout(this.#with.timing.stagingMs)])
-    await unlessGone(this.#running, this.#stage(this.#running, patience), patience)
+    if (boots === 0) {
+      const patience = AbortSignal.any([signal, AbortSignal.timeout(this.#with.timing.stagingMs)])
+      await unlessGone(this.#running, this.#stage(this.#running, patience), patience)
+    }
+    await this.#secureLayer()
     signal.throwIfAborted()
   }
 
   /** The guest of an earlier daemon. @returns false if it is gone */
   async adopt(): Promise<boolean> {
     const { process } = this.#book.record
-    if (process === undefined) return false
-    this.#running = await this.#with.launcher.adopt(this.#launchSpec(), process, this)
+    if (process === undefined || this.isOfEarlierBoot) return false
+    this.#running = await this.#with.launcher.adopt(this.#launchSpec(), process, this.#listen())
     return this.#running !== undefined
   }
 
@@ -120,9 +140,18 @@ export class Guest implements ServerListener {
     const { spec, stdin } = this.#book.record
     await this.#running?.run(spec.program)
     // The daemon that was told may have been killed before the guest was.
-    if (stdin.ended) await this.#running?.stdinEnd(stdin.takenBytes)
+    if (stdin.ended) await this.stdinEnd(stdin.takenBytes)
     this.#isStarted = true
     this.#book.changed.ring()
+  }
+
+  /** `offset`: bytes that came before, for whatever guest. */
+  async stdin(offset: number, data: Uint8Array): Promise<void> {
+    await this.#running?.stdin(offset - this.#book.record.base.stdinBytes, data)
+  }
+
+  async stdinEnd(offset: number): Promise<void> {
+    await this.#running?.stdinEnd(offset - this.#book.record.base.stdinBytes)
   }
 
   /** What is on record, to the guest if there is one. `before`: what it has. @throws ERR_CGROUP */
@@ -135,6 +164,11 @@ export class Guest implements ServerListener {
   async moveTo(hostCpu: number): Promise<void> {
     this.#book.note({ hostCpu })
     await this.#running?.moveTo(hostCpu)
+  }
+
+  /** Its output directory is on the disk. */
+  async isCollected(): Promise<boolean> {
+    return (await sizeOf(this.#paths.files)) !== undefined
   }
 
   async removeInput(): Promise<void> {
@@ -181,20 +215,30 @@ export class Guest implements ServerListener {
   /** What the guest has used so far; once it is gone the last sample stands. */
   async sampleUsage(): Promise<void> {
     try {
-      const usage = await this.#running?.usage()
-      if (usage !== undefined) this.#book.set({ usage })
+      const used = await this.#running?.usage()
+      if (used === undefined) return
+      const { base, usage: before } = this.#book.record
+      this.#book.set({
+        usage: {
+          cpuSeconds: base.cpuSeconds + used.cpuSeconds,
+          memoryPeakBytes: Math.max(before.memoryPeakBytes, used.memoryPeakBytes)
+        }
+      })
     } catch {
       // The guest is going.
     }
   }
 
   /** Processes, cgroups and files, of this guest or of an interrupted launch. The results stay. */
-  async remove(): Promise<void> {
+  async remove({ keepsLayer }: { keepsLayer: boolean }): Promise<void> {
     await this.#running?.kill()
+    await this.sampleUsage()
     this.#running = undefined
+    this.#listener = undefined
+    this.#isStarted = false
     const { id, record } = this.#book
-    await this.#with.launcher.sweep({ id, directory: this.#paths.guest, slot: record.slot })
-    await this.#with.directory.removeGuest(id)
+    await this.#with.launcher.sweep({ id, directory: this.#paths.guest, slot: record.slot, keepsLayer })
+    if (!keepsLayer) await this.#with.directory.removeGuest(id)
   }
 
   /** It runs on, for another daemon. */
@@ -213,22 +257,51 @@ export class Guest implements ServerListener {
     await spool?.[Symbol.asyncDispose]()
   }
 
-  // What the guest says.
+  /** What a guest says, in its own counting. */
+  #listen(): ServerListener {
+    const { outputBytes, stdinBytes } = this.#book.record.base
+    const listener: ServerListener = {
+      output: async (stream, data, offset) => {
+        this.#assertHeard(listener)
+        await this.#output(stream, data, outputBytes + offset)
+      },
+      stdinTaken: (offset) => {
+        if (this.#listener === listener) this.#stdinTaken(stdinBytes + offset)
+      },
+      programExited: async (exit) => {
+        this.#assertHeard(listener)
+        await this.#onExit(exit)
+      }
+    }
+    this.#listener = listener
+    return listener
+  }
 
-  async output(stream: OutputStream, data: Uint8Array, offset: number): Promise<void> {
+  /** What a client may forget: on the disk where the server may outlive the machine, as far as that has room. */
+  #keepCount(patch: Pick<ServerRecord, 'stdin'>): void {
+    try {
+      if (isRestartable(this.#book.record)) this.#book.commit(patch)
+      else this.#book.note(patch)
+    } catch {
+      this.#book.note(patch)
+    }
+  }
+
+  #assertHeard(listener: ServerListener): void {
+    if (this.#listener !== listener)
+      throw new HostError('ERR_CHANNEL_CLOSED', 'this guest is not heard any more')
+  }
+
+  async #output(stream: OutputStream, data: Uint8Array, offset: number): Promise<void> {
     if (this.#spool === undefined) throw new HostError('ERR_SERVER_STATE', 'the spool is not open')
     await this.#spool.append(stream, data, offset)
     this.#countOutput(this.#spool)
   }
 
-  stdinTaken(offset: number): void {
+  #stdinTaken(offset: number): void {
     const { stdin } = this.#book.record
     if (!Number.isSafeInteger(offset) || offset <= stdin.takenBytes) return
-    this.#book.note({ stdin: { ...stdin, takenBytes: offset } })
-  }
-
-  async programExited(exit: ProgramExit): Promise<void> {
-    await this.#onExit(exit)
+    this.#keepCount({ stdin: { ...stdin, takenBytes: offset } })
   }
 
   #countOutput({ keptBytes, seenBytes, trouble, isCut }: OutputSpool): void {
@@ -254,12 +327,19 @@ export class Guest implements ServerListener {
     if (kernelDigest !== undefined) await checkKernel(this.#paths.kernel, kernelDigest)
   }
 
+  /** The name of a layer that was just made must be there after the machine has died, as its content is. */
+  async #secureLayer(): Promise<void> {
+    if (!isRestartable(this.#book.record)) return
+    await syncDirectory(this.#paths.guest)
+    await syncDirectory(this.#paths.top)
+  }
+
   get #paths(): ReturnType<StateDirectory['server']> {
     return this.#with.directory.server(this.#book.id)
   }
 
   #launchSpec(): LaunchSpec {
-    const { spec, slot, hostCpu = 0, imageDigest, kernelDigest } = this.#book.record
+    const { spec, slot, hostCpu = 0, imageDigest, kernelDigest, boots: boot } = this.#book.record
     const directory = this.#paths.guest
     return {
       id: spec.id,
@@ -268,7 +348,9 @@ export class Guest implements ServerListener {
       ...(kernelDigest !== undefined && { kernelPath: this.#paths.kernel }),
       directory,
       slot,
-      hostCpu
+      hostCpu,
+      boot,
+      isRestartable: isRestartable(this.#book.record)
     }
   }
 }

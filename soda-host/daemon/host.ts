@@ -23,7 +23,7 @@ import type { Links } from './links.ts'
 import { readRange } from './output-spool.ts'
 import { storeKernel } from './own-kernel.ts'
 import { until } from './server-book.ts'
-import { describe, isEnded, isToBeFrozen } from './server-record.ts'
+import { describe, isEnded, isRestartable, isToBeFrozen } from './server-record.ts'
 import { Servers, type ServersComponents, type ServersInit } from './servers.ts'
 import type { StdinPiece } from './stdin-feed.ts'
 
@@ -196,7 +196,10 @@ export class Host {
     for (let at = offset; ;) {
       const changed = keeper.book.changed.next()
       const isLast = isEnded(keeper.book.record) || !follow
-      at = yield* readRange(file, at, await spooled())
+      const end = await spooled()
+      // Its server may go on after the machine has died: what was sent must be there then.
+      if (end > at && isRestartable(keeper.book.record)) await file.datasync()
+      at = yield* readRange(file, at, end)
       if (isLast) return
       await abortable(changed, signal)
       this.#servers.entry(id)
@@ -271,6 +274,11 @@ export class Host {
 
   stop(id: string, graceMs: number | undefined): void {
     this.#servers.entry(id).keeper.stop(graceMs ?? this.#init.timing.stopGraceMs)
+  }
+
+  /** @throws ERR_SERVER_STATE, ERR_HOST_RECLAIMED, ERR_SERVER_UNKNOWN */
+  restart(id: string, graceMs: number | undefined): Server {
+    return describe(this.#servers.restart(id, graceMs ?? this.#init.timing.stopGraceMs))
   }
 
   /** @throws ERR_SERVER_STATE before `exited`, ERR_SERVER_UNKNOWN */

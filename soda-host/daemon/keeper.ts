@@ -6,12 +6,15 @@
  * clients and the guest ask for is written into the record, and a bell tells `#live` to look.
  *
  *   created ──start──▶ booting ──guest ready, files staged──▶ running ──exit──▶ collecting ──▶ exited
- *      └───────────────┴── stop, expiry, failure ──▶ failed ◀──┴──── guest gone ────┘
+ *      │                │  ▲                                 │  │                  │
+ *      │                │  └──────────── restarting ◀────────┤  │                  │
+ *      └────────────────┴── stop, expiry, failure ──▶ failed ◀──┴── guest gone ────┘
  *
  * Every arrow is a commit; what must be true before it is done before it, so that a daemon killed at any moment
  * leaves a record from which the next one goes on:
  * - `running` is committed before the program is told to start, and starting twice is a no-op: a program never
  *   starts before its files are staged, and never runs twice. A server found `booting` is booted anew.
+ * - `restarting` is committed like the end that it follows, see restart.ts.
  * - `collecting` is committed before the guest hears that its program's exit was taken.
  * - `exited` and `failed` are committed when nothing of the guest is left and the results are on the disk.
  * A commit that fails for a full disk is tried again until it succeeds. The guest is hostile: nothing waits for
@@ -19,15 +22,16 @@
  */
 import { HostError } from '../../src/errors.ts'
 import type { ProgramExit, RunningServer } from '../virtual-server/types.ts'
-import type { Limits, Reason, Server } from './api.ts'
+import type { EventKind, Limits, Reason, Server } from './api.ts'
 import { abortable, clockReaches } from './bell.ts'
-import { GuestGone, reasonOf } from './ending.ts'
+import { GuestGone, HostRebooted, reasonOf } from './ending.ts'
 import { Escalation } from './escalation.ts'
 import { FreezeControl } from './freeze-control.ts'
 import { Guest, type GuestComponents } from './guest.ts'
 import type { DaemonLog } from './log.ts'
 import { ServerBook, until, type BookComponents } from './server-book.ts'
-import { isEnded, isToBeFrozen, type ServerRecord } from './server-record.ts'
+import { nextRestart, restartPauseMs, type LifeEnd } from './restart.ts'
+import { isEnded, isRestartable, isToBeFrozen, type ServerRecord } from './server-record.ts'
 
 export interface KeeperComponents extends BookComponents, GuestComponents {
   log: DaemonLog
@@ -83,6 +87,19 @@ export class Keeper {
     void this.#freezing.settleSoon()
   }
 
+  /**
+   * Start the program again in a new guest, whatever its policy says: TERM now, KILL after `graceMs`; at once if it
+   * waits to be started again. @throws ERR_SERVER_STATE unless it runs or waits
+   */
+  restart(graceMs: number): void {
+    const { state, cut, restarts } = this.book.record
+    if (cut !== undefined || (state !== 'running' && state !== 'restarting'))
+      throw new HostError('ERR_SERVER_STATE', `server ${this.book.id} is ${cut ? 'being stopped' : state}`)
+    if (state === 'running') this.book.commit({ again: { killAtMs: Date.now() + graceMs } })
+    else if (restarts !== undefined) this.book.commit({ restarts: { ...restarts, dueAtMs: Date.now() } })
+    void this.#freezing.settleSoon()
+  }
+
   /** Other limits, from now on. @throws ERR_SERVER_STATE when it has ended, ERR_CGROUP when the kernel refuses them */
   async setLimits(limits: Limits): Promise<void> {
     const { state } = this.book.record
@@ -93,11 +110,12 @@ export class Keeper {
 
   /**
    * Stop it where it stands, until a thaw. One that boots is frozen before its program starts.
-   * @throws ERR_SERVER_STATE unless it boots or runs, ERR_CGROUP when it does not stop: then it is not frozen
+   * @throws ERR_SERVER_STATE unless it boots or runs, or waits to be started again; ERR_CGROUP when it does not stop:
+   * then it is not frozen
    */
   async freeze(): Promise<void> {
     const { state, cut } = this.book.record
-    if ((state !== 'booting' && state !== 'running') || cut !== undefined)
+    if (!['booting', 'running', 'restarting'].includes(state) || cut !== undefined)
       throw new HostError('ERR_SERVER_STATE', `server ${this.book.id} is ${cut ? 'being stopped' : state}`)
     try {
       await this.#freezeBy('request', true)
@@ -148,7 +166,7 @@ export class Keeper {
     }
     this.#leave.abort(LEAVING)
     await this.#life
-    await this.guest.remove()
+    await this.guest.remove({ keepsLayer: false })
   }
 
   /** The living guest while a program runs in it. @throws ERR_SERVER_STATE at any other time */
@@ -188,24 +206,129 @@ export class Keeper {
   }
 
   async #work(): Promise<void> {
-    const leave = this.#leave.signal
-    const beforeProgram = AbortSignal.any([leave, this.#cancel.signal])
     const { state, cut } = this.book.record
     if (cut !== undefined && state !== 'running') this.#cancel.abort()
-    await until(this.book.changed, () => this.book.record.state !== 'created', beforeProgram)
+    await until(this.book.changed, () => this.book.record.state !== 'created', this.#beforeProgram)
     await this.guest.openSpool()
-    if (this.book.record.state === 'booting') {
-      await this.guest.boot(beforeProgram)
-      this.book.commit({ state: 'running', startedAtMs: Date.now() }, 'running')
-      await this.guest.removeInput()
-      await this.#freezing.settleSoon()
-    } else if (!(await this.guest.adopt()) && this.book.record.state === 'running')
-      throw new HostError('ERR_CHANNEL_CLOSED', 'the guest was gone when the host came back')
-    else await this.#reapply(leave)
-    await this.#runToExit()
+    await this.#untilLast(() => this.#takeUp())
+    while (this.book.record.state !== 'collecting') await this.#untilLast(() => this.#step())
+    await this.#conclude()
+  }
+
+  get #beforeProgram(): AbortSignal {
+    return AbortSignal.any([this.#leave.signal, this.#cancel.signal])
+  }
+
+  /** The guest of an earlier daemon, if there was one. */
+  async #takeUp(): Promise<void> {
+    const { state } = this.book.record
+    if (state === 'booting') return
+    const isRebooted = this.guest.isOfEarlierBoot
+    if (await this.guest.adopt()) return this.#reapply(this.#leave.signal)
+    if (state === 'running')
+      throw isRebooted
+        ? new HostRebooted()
+        : new HostError('ERR_CHANNEL_CLOSED', 'the guest was gone when the host came back')
+  }
+
+  /** From one state to the next. @throws why its guest was lost */
+  async #step(): Promise<void> {
+    const { state } = this.book.record
+    if (state === 'booting') await this.#boot()
+    else if (state === 'restarting') await this.#startAgain()
+    else await this.#runToExit()
+  }
+
+  /** What fails is the end of one guest, and of the server only if no other is to follow. */
+  async #untilLast(act: () => Promise<void>): Promise<void> {
+    try {
+      await act()
+    } catch (error) {
+      this.#leave.signal.throwIfAborted()
+      const { boots, cut, exit, state } = this.book.record
+      // The program of an earlier guest has ended, and no other one is to come: its files are there.
+      if (cut !== undefined && exit !== undefined) {
+        await this.guest.remove({ keepsLayer: true })
+        return this.#commitSurely((record) => ({ ...record, state: 'collecting' }))
+      }
+      // A first guest that does not come up is no program that fails.
+      if (state === 'booting' && boots === 0) throw error
+      if (!(await this.#restartAfter({ kind: 'lost', reason: reasonOf(error) }))) throw error
+      this.#with.log.warn({ id: this.book.id, err: error }, 'guest lost; the server is started again')
+    }
+  }
+
+  async #boot(): Promise<void> {
+    this.#freezing.forget()
+    await this.guest.boot(this.#beforeProgram)
+    const now = Date.now()
+    await this.#commitSurely(({ exit: _ofEarlier, ...record }) => {
+      const startedAtMs = record.startedAtMs ?? now
+      return { ...record, state: 'running', startedAtMs, lifeStartedAtMs: now }
+    }, 'running')
+    // From now on the layer has them.
+    await this.guest.removeInput()
     await this.#freezing.settleSoon()
+  }
+
+  /** @returns false if that was the last guest */
+  async #restartAfter(end: LifeEnd): Promise<boolean> {
+    const restarts = nextRestart(this.book.record, end, this.#with.timing, Date.now())
+    if (restarts === undefined) return false
+    await this.#commitSurely(({ again: _done, exit: _ofEarlier, ...record }) => {
+      const exit = end.kind === 'lost' ? {} : { exit: end }
+      return { ...record, ...exit, restarts, state: 'restarting' }
+    }, 'restarting')
+    return true
+  }
+
+  /** Nothing of the old guest stays but its layer; then, in time, the next one. */
+  async #startAgain(): Promise<void> {
+    await this.#freezing.settleSoon()
+    await this.guest.powerOff(this.#leave.signal)
+    await this.guest.remove({ keepsLayer: true })
+    await this.#untilDue()
+    await this.#commitSurely((record) => {
+      const { process: _gone, lifeStartedAtMs: _before, ...rest } = record
+      const { outputSeenBytes: outputBytes, stdin, usage, boots } = record
+      const base = { outputBytes, stdinBytes: stdin.takenBytes, cpuSeconds: usage.cpuSeconds }
+      return { ...rest, state: 'booting', boots: Math.max(1, boots), base }
+    }, 'booting')
+  }
+
+  /** Nobody wants it to wait any more. @throws when it is to end instead */
+  async #untilDue(): Promise<void> {
+    const { timing } = this.#with
+    const { restarts } = this.book.record
+    // Whatever became of the clock meanwhile.
+    const latestMs = Date.now() + restartPauseMs(restarts?.streak ?? 0, timing)
+    for (;;) {
+      const changed = this.book.changed.next()
+      if (this.book.record.cut !== undefined) this.#cancel.abort()
+      this.#beforeProgram.throwIfAborted()
+      const dueAtMs = Math.min(latestMs, this.book.record.restarts?.dueAtMs ?? 0)
+      const isHeld = this.book.record.frozenBy.length > 0
+      if (!isHeld && dueAtMs <= Date.now()) return
+      await this.#changedOr(isHeld ? undefined : dueAtMs, changed, this.#beforeProgram)
+    }
+  }
+
+  async #conclude(): Promise<void> {
+    const leave = this.#leave.signal
+    await this.#freezing.settleSoon()
+    if (this.guest.running === undefined && !(await this.guest.isCollected())) await this.#bootForFiles()
     await this.guest.collect(leave)
     await this.guest.powerOff(leave)
+  }
+
+  /** The program has ended, and its guest is gone: if it left its layer, another one hands over what is in it. */
+  async #bootForFiles(): Promise<void> {
+    if (!isRestartable(this.book.record) && this.book.record.boots === 0) {
+      if (this.guest.isOfEarlierBoot) throw new HostRebooted()
+      return
+    }
+    await this.#commitSurely((record) => ({ ...record, boots: Math.max(1, record.boots) }))
+    await this.guest.boot(this.#leave.signal)
   }
 
   /** What was decided, and perhaps not done, when the earlier daemon was killed. */
@@ -226,7 +349,7 @@ export class Keeper {
 
   async #runToExit(): Promise<void> {
     const { running } = this.guest
-    if (running === undefined || this.book.record.state !== 'running') return
+    if (running === undefined) return
     const gone = running.ended.then((end) => {
       throw new GuestGone(end)
     })
@@ -247,23 +370,34 @@ export class Keeper {
     const escalation = new Escalation(running, this.#with.timing.killPatienceMs)
     for (;;) {
       const changed = this.book.changed.next()
-      const lookAtMs = await escalation.step(this.book.record.cut)
-      const round = new AbortController()
-      const due =
-        lookAtMs === undefined ? changed : clockReaches(lookAtMs, AbortSignal.any([signal, round.signal]))
-      due.catch(() => undefined)
+      const { cut, again } = this.book.record
+      await this.#changedOr(await escalation.step(cut ?? again), changed, signal)
+    }
+  }
+
+  /** Resolves at the next change, or at a time if one is given. @throws the signal's reason */
+  async #changedOr(
+    timeMs: number | undefined,
+    changed: Promise<unknown>,
+    signal: AbortSignal
+  ): Promise<void> {
+    const round = new AbortController()
+    const due = timeMs === undefined ? changed : clockReaches(timeMs, AbortSignal.any([signal, round.signal]))
+    due.catch(() => undefined)
+    try {
       await abortable(Promise.race([changed, due]), signal)
+    } finally {
       round.abort(LEAVING)
     }
   }
 
   async #programExited(exit: ProgramExit): Promise<void> {
-    if (this.book.record.state !== 'running') return
-    await this.book.commitSurely(
-      (record) => ({ ...record, exit, state: 'collecting' }),
-      undefined,
-      this.#patience
-    )
+    if (this.book.record.state !== 'running' || (await this.#restartAfter(exit))) return
+    await this.#commitSurely((record) => ({ ...record, exit, state: 'collecting' }))
+  }
+
+  async #commitSurely(next: (record: ServerRecord) => ServerRecord, kind?: EventKind): Promise<void> {
+    await this.book.commitSurely(next, kind, this.#patience)
   }
 
   /** Nothing of the guest stays; then the record says so, however long that takes. */
@@ -275,7 +409,7 @@ export class Keeper {
       await this.guest.syncOutput().catch((error: unknown) => {
         this.#with.log.error({ id: this.book.id, err: error }, 'output may not be on the disk')
       })
-      await this.book.commitSurely((record) => ended(record, state, failure), state, this.#patience)
+      await this.#commitSurely((record) => ended(record, state, failure), state)
       this.#with.log.info({ id: this.book.id, state, reason: this.book.record.reason }, 'server ended')
     } catch {
       // Let go before the disk had room again: the next daemon comes to the same end.
@@ -286,7 +420,7 @@ export class Keeper {
   async #removeGuestSurely(): Promise<void> {
     for (;;) {
       try {
-        await this.guest.remove()
+        await this.guest.remove({ keepsLayer: false })
         return
       } catch (error) {
         this.#with.log.error({ id: this.book.id, err: error }, 'could not remove the guest; trying again')
@@ -297,9 +431,10 @@ export class Keeper {
 
   /** Before its program runs a guest is worth nothing: the next daemon boots another. */
   async #letGo(): Promise<void> {
-    const { state, isDoomed } = this.book.record
+    const { state, isDoomed, boots } = this.book.record
     if (!isDoomed && (state === 'running' || state === 'collecting')) await this.guest.release()
-    else if (!isEnded({ state })) await this.guest.remove()
+    else if (!isEnded({ state }))
+      await this.guest.remove({ keepsLayer: !isDoomed && (boots > 0 || state === 'restarting') })
   }
 
   get #patience(): { retryMs: number; signal: AbortSignal } {
@@ -334,7 +469,7 @@ export class Keeper {
 }
 
 function ended(record: ServerRecord, state: 'exited' | 'failed', failure: Reason | undefined): ServerRecord {
-  const { process: _gone, ...rest } = record
+  const { process: _gone, again: _undone, ...rest } = record
   const reason = record.cut?.reason ?? failure ?? record.outputTrouble
   return { ...rest, state, endedAtMs: Date.now(), ...(reason !== undefined && { reason }) }
 }

@@ -37,6 +37,11 @@ export interface DaemonTiming {
   longPollMs: number
   /** A request whose body brings nothing for this long is given up. */
   bodyIdleMs: number
+  /** Before a program is started again: the first time, doubled each time, up to the most. */
+  restartMsMin: number
+  restartMsMax: number
+  /** A program that ran for this long has come up: the next pause is the first again. */
+  restartResetMs: number
   /** Between two attempts to write a state that could not be written. */
   retryMs: number
 }
@@ -51,5 +56,9 @@ export const DAEMON_TIMING: DaemonTiming = {
   balanceMs: 5 * SECOND_MS,
   longPollMs: 25 * SECOND_MS,
   bodyIdleMs: MINUTE_MS,
+  // As Docker has them.
+  restartMsMin: 100,
+  restartMsMax: MINUTE_MS,
+  restartResetMs: 10 * SECOND_MS,
   retryMs: SECOND_MS
 }

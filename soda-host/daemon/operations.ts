@@ -360,6 +360,16 @@ export const operations: readonly Operation[] = [
     answer: api.capacity,
     run: async ({ host }) => json(await host.setReclaim(undefined))
   }),
+  operation('restart', {
+    method: 'POST',
+    path: '/v1/servers/{id}/restart',
+    summary:
+      'Start the program again in a new guest, with the files that it has: TERM, after `graceMs` KILL. One that waits to ' +
+      'be started again is started at once',
+    body: api.stopRequest,
+    answer: api.server,
+    run: ({ host, id, body }) => json(host.restart(id, body.graceMs))
+  }),
   operation('wait', {
     method: 'GET',
     path: '/v1/servers/{id}/wait',

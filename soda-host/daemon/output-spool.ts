@@ -33,6 +33,8 @@ export interface SpoolInit {
   /** What the program had written when this was last noted; 0 for a new server. */
   seenBytes: number
   trouble?: Reason
+  /** The machine has died since: what is missing while there is room was lost, not thrown away. */
+  mayHaveLost?: boolean
 }
 
 export class OutputSpool implements AsyncDisposable {
@@ -50,7 +52,10 @@ export class OutputSpool implements AsyncDisposable {
     try {
       const { fileBytes, keptBytes } = await measure(file)
       await file.truncate(fileBytes)
-      return new OutputSpool(file, init, fileBytes, keptBytes)
+      const spool = new OutputSpool(file, init, fileBytes, keptBytes)
+      if (init.mayHaveLost === true && spool.#room() > 0 && init.trouble === undefined)
+        spool.#seenBytes = keptBytes
+      return spool
     } catch (error) {
       await file.close()
       throw error

@@ -29,6 +29,8 @@ export const serverRecord = z.strictObject({
   createdAtMs: z.number(),
   startedAtMs: z.number().exactOptional(),
   endedAtMs: z.number().exactOptional(),
+  /** Of the program that runs now, or ran last. */
+  lifeStartedAtMs: z.number().exactOptional(),
   hostCpu: z.int().exactOptional(),
   /** What is granted since the limits were changed; before that, those of the spec. */
   limits: limits.exactOptional(),
@@ -40,6 +42,27 @@ export const serverRecord = z.strictObject({
   process: z
     .strictObject({ pid: z.int(), startTime: z.string(), cgroups: z.array(z.string()) })
     .exactOptional(),
+  /** The boot of the host that `process` belongs to. */
+  hostBoot: z.string().exactOptional(),
+  /** Number of the next guest among those that have the writable layer; 0: it gets a fresh one. */
+  boots: z.int().min(0).default(0),
+  /** What the guests before this one had put out, taken in and used: each counts from 0. */
+  base: z
+    .strictObject({ outputBytes: z.int().min(0), stdinBytes: z.int().min(0), cpuSeconds: z.number().min(0) })
+    .default({ outputBytes: 0, stdinBytes: 0, cpuSeconds: 0 }),
+  restarts: z
+    .strictObject({
+      count: z.int().min(1),
+      /** Of `count`, those since somebody last asked for one: what the maximum of the policy is about. */
+      failures: z.int().min(0),
+      /** Of `failures`, those in a row that came soon after a start. */
+      streak: z.int().min(0),
+      dueAtMs: z.number(),
+      last: z.strictObject({ atMs: z.number(), reason })
+    })
+    .exactOptional(),
+  /** Somebody wants it started again: TERM was sent, and when KILL is due. */
+  again: z.strictObject({ killAtMs: z.number() }).exactOptional(),
   /** Why the program is being ended before its time, and when TERM becomes KILL. */
   cut: z.strictObject({ reason, killAtMs: z.number() }).exactOptional(),
   exit: programExit.exactOptional(),
@@ -69,6 +92,8 @@ export function newRecord(
     published,
     state: 'created',
     createdAtMs: Date.now(),
+    boots: 0,
+    base: { outputBytes: 0, stdinBytes: 0, cpuSeconds: 0 },
     frozenBy: [],
     outputSeenBytes: 0,
     outputKeptBytes: 0,
@@ -98,8 +123,20 @@ export function presentLimits(record: ServerRecord): Limits {
  * Only a program that runs is frozen: what comes before is short and bounded, and what comes after (the end of the
  * program before its time, its results) needs the guest.
  */
-export function isToBeFrozen({ frozenBy: by, state, cut }: ServerRecord): boolean {
-  return by.length > 0 && state === 'running' && cut === undefined
+export function isToBeFrozen({ frozenBy: by, state, cut, again }: ServerRecord): boolean {
+  return by.length > 0 && state === 'running' && cut === undefined && again === undefined
+}
+
+/** Its writable layer, output and input are such that another guest can go on after a sudden end. */
+export function isRestartable({ spec: { restart } }: Pick<ServerRecord, 'spec'>): boolean {
+  return (restart?.policy ?? 'never') !== 'never'
+}
+
+function tellRestarts(
+  { count, last, dueAtMs }: NonNullable<ServerRecord['restarts']>,
+  state: Server['state']
+): NonNullable<Server['restarts']> {
+  return { count, last, ...(state === 'restarting' && { dueAtMs }) }
 }
 
 /** The part of a record that clients see. */
@@ -113,6 +150,8 @@ export function describe(record: ServerRecord): Server {
     image: spec.image,
     ...(record.kernelDigest !== undefined && { kernel: record.kernelDigest }),
     program: spec.program,
+    ...(spec.restart !== undefined && { restart: spec.restart }),
+    ...(record.restarts !== undefined && { restarts: tellRestarts(record.restarts, state) }),
     ...(spec.egress !== undefined && { egress: spec.egress }),
     ...(record.published.length > 0 && !isEnded(record) && { published: record.published }),
     createdAtMs,

@@ -40,6 +40,8 @@ export interface ServersInit {
   slice: Slice
   cpus: readonly number[]
   timing: DaemonTiming
+  /** Which boot of the machine this is. */
+  hostBoot: string
   /** @default inbound ports are not published */
   publish?: PublishConfig
 }
@@ -174,6 +176,14 @@ export class Servers {
     return keeper.book.record
   }
 
+  /** Start its program again in a new guest. @throws ERR_SERVER_STATE, ERR_HOST_RECLAIMED, ERR_SERVER_UNKNOWN */
+  restart(id: string, graceMs: number): ServerRecord {
+    const { keeper } = this.entry(id)
+    this.#reclaim.assertGiven()
+    keeper.restart(graceMs)
+    return keeper.book.record
+  }
+
   /** Kill if alive, and remove everything. A no-op for an unknown id. */
   async destroy(id: string): Promise<void> {
     const entry = this.#entries.get(id)
@@ -263,13 +273,14 @@ export class Servers {
 
   get #keeperComponents(): KeeperComponents {
     const { table, launcher, directory, artifacts, log } = this.#with
-    const { timing, cpus } = this.#init
+    const { timing, cpus, hostBoot } = this.#init
     return {
       table,
       launcher,
       directory,
       log,
       timing,
+      hostBoot,
       onEvent: () => this.happened.ring(),
       chooseCpu: () =>
         chooseCpu(

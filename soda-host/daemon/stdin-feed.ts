@@ -1,5 +1,4 @@
 import { HostError } from '../../src/errors.ts'
-import type { RunningServer } from '../virtual-server/types.ts'
 import type { StdinAnswer } from './api.ts'
 import { abortable } from './bell.ts'
 import type { Keeper } from './keeper.ts'
@@ -53,9 +52,9 @@ export class StdinFeed {
 
   async #feed({ offset, data, isLast }: StdinPiece, signal: AbortSignal): Promise<void> {
     const { book } = this.#keeper
-    await until(book.changed, () => !['created', 'booting'].includes(book.record.state), signal)
+    await this.#untilStarted(signal)
     if (data.length === 0 && isLast && this.#isEndKnown(offset)) return
-    const program = await this.#keeper.program(signal)
+    await this.#keeper.program(signal)
     if (offset !== this.#takenBytes)
       throw new HostError(
         'ERR_SERVER_STATE',
@@ -63,11 +62,11 @@ export class StdinFeed {
       )
     if (book.record.stdin.ended)
       throw new HostError('ERR_SERVER_STATE', `standard input of server ${book.id} has ended`)
-    if (data.length > 0) await this.#feedData(program, offset, data, signal)
+    if (data.length > 0) await this.#feedData(offset, data, signal)
     if (!isLast) return
     // First noted, then said: whoever finds the note says it again.
     book.note({ stdin: { ...book.record.stdin, ended: true } })
-    await abortable(program.stdinEnd(offset + data.length), signal)
+    await abortable(this.#keeper.guest.stdinEnd(offset + data.length), signal)
   }
 
   /** The end said again, or to a program that is no more: nothing can be lost by it. */
@@ -78,23 +77,29 @@ export class StdinFeed {
     return state !== 'running' || stdin.ended
   }
 
-  async #feedData(
-    program: RunningServer,
-    offset: number,
-    data: Uint8Array,
-    signal: AbortSignal
-  ): Promise<void> {
-    const { book } = this.#keeper
+  /** To the guest there is and, if that is lost, the rest to the next one. */
+  async #feedData(offset: number, data: Uint8Array, signal: AbortSignal): Promise<void> {
+    const { book, guest } = this.#keeper
     const target = offset + data.length
-    // Its failure shows in the server's state.
-    program.stdin(offset, data).catch(() => undefined)
-    const isOver = (): boolean => book.record.state !== 'running'
-    await until(book.changed, () => this.#takenBytes >= target || isOver(), signal)
-    if (this.#takenBytes < target)
-      throw new HostError(
-        'ERR_SERVER_STATE',
-        `the program of server ${book.id} ended before it took its input`
-      )
+    while (this.#takenBytes < target) {
+      await this.#untilStarted(signal)
+      const { state, boots } = book.record
+      if (state !== 'running')
+        throw new HostError(
+          'ERR_SERVER_STATE',
+          `the program of server ${book.id} ended before it took its input`
+        )
+      await this.#keeper.program(signal)
+      // Its failure shows in the server's state.
+      guest.stdin(this.#takenBytes, data.subarray(this.#takenBytes - offset)).catch(() => undefined)
+      const isOver = (): boolean => book.record.state !== 'running' || book.record.boots !== boots
+      await until(book.changed, () => this.#takenBytes >= target || isOver(), signal)
+    }
+  }
+
+  async #untilStarted(signal: AbortSignal): Promise<void> {
+    const { book } = this.#keeper
+    await until(book.changed, () => !['created', 'booting', 'restarting'].includes(book.record.state), signal)
   }
 
   get #takenBytes(): number {

@@ -30,7 +30,7 @@ export interface EndFacts {
 /** Why a guest is gone, from what it left. Pure. */
 export function endOf({ killReason, outOfMemoryKills, exitCode, console }: EndFacts): ServerEnd {
   if (killReason !== undefined) return { kind: 'killed', detail: printable(killReason) }
-  if (outOfMemoryKills > 0) return { kind: 'killed', detail: 'the host killed it for want of memory' }
+  if (outOfMemoryKills > 0) return { kind: 'out-of-memory', detail: 'the host killed it for want of memory' }
   // Before what the console says: that is the guest's word.
   if (exitCode === EXIT_CODE_SIGSYS)
     return { kind: 'killed', detail: 'the guest kernel made a system call that its jail forbids' }

@@ -24,7 +24,14 @@ import { serverFiles, type ServerFiles } from './server-files.ts'
 import { umlArguments } from './uml-arguments.ts'
 import { UmlServer } from './uml-server.ts'
 import { createWritableLayer } from './writable-layer.ts'
-import type { LaunchSpec, ProcessRecord, RunningServer, ServerLauncher, ServerListener } from './types.ts'
+import type {
+  LaunchSpec,
+  ProcessRecord,
+  RunningServer,
+  ServerLauncher,
+  ServerListener,
+  SweepSpec
+} from './types.ts'
 
 export interface UmlLauncherInit {
   /** Where servers get their cgroups. @default what the machine lets us use, see openCgroups */
@@ -61,12 +68,12 @@ class UmlLauncher implements ServerLauncher {
     const cgroups = await this.#openCgroups()
     try {
       const knobs = hostKnobs(spec.limits)
-      await forget(files)
+      await forget(files, { keepsLayer: isAgain(spec) })
       await writeFile(files.cgroups, JSON.stringify(cgroups.pathsOf(spec.id)), { mode: 0o600 })
       const making = [
         cgroups.create(spec.id, knobs, spec.hostCpu),
         this.#plug(spec, files, knobs),
-        createWritableLayer({ path: files.disk, sizeBytes: knobs.diskBytes, uid: uidOf(spec) }),
+        makeLayer(spec, files, knobs),
         writeJailFiles(files)
       ] as const
       // Nothing is still being made when one has failed: what there is can be removed then.
@@ -75,7 +82,7 @@ class UmlLauncher implements ServerLauncher {
       const identity = await this.#start(spec, files, { group, knobs, port })
       return this.#serve(spec.id, files, { ...identity, cgroups: group.paths }, group, listener)
     } catch (error) {
-      await this.sweep(spec).catch((leftover: unknown) => {
+      await this.sweep({ ...spec, keepsLayer: isAgain(spec) }).catch((leftover: unknown) => {
         throw new AggregateError([error, leftover], 'a launch failed, and so did its clean-up')
       })
       throw error
@@ -91,11 +98,11 @@ class UmlLauncher implements ServerLauncher {
     if (isAlive(record))
       return this.#serve(spec.id, serverFiles(spec.directory), record, cgroups.open(record.cgroups), listener)
     await removeGroup(cgroups.open(record.cgroups))
-    await this.sweep(spec)
+    await this.sweep({ ...spec, keepsLayer: true })
     return undefined
   }
 
-  async sweep({ id, directory }: Pick<LaunchSpec, 'id' | 'directory' | 'slot'>): Promise<void> {
+  async sweep({ id, directory, keepsLayer = false }: SweepSpec): Promise<void> {
     const files = serverFiles(directory)
     const cgroups = await this.#openCgroups()
     const group = cgroups.open([...new Set([...cgroups.pathsOf(id), ...(await notedCgroups(files))])])
@@ -103,7 +110,7 @@ class UmlLauncher implements ServerLauncher {
     await consoleWritten(files)
     await removeGroup(group)
     await this.#unplug(files)
-    await forget(files)
+    await forget(files, { keepsLayer })
   }
 
   /** The slot is written down first, so that a crash leaves no port that nobody knows of. */
@@ -145,11 +152,12 @@ class UmlLauncher implements ServerLauncher {
     files: ServerFiles,
     { group, knobs, port }: Prepared
   ): Promise<ProcessIdentity> {
-    const { kernelPath, initrdPath, imagePath, hostCpu } = spec
+    const { kernelPath, initrdPath, imagePath, hostCpu, boot = 0, isRestartable = false } = spec
     const command = umlArguments({
       ...knobs,
       processesMax: spec.limits.processesMax,
       channelFd: CHANNEL_FD,
+      ...((isRestartable || boot > 0) && { boot }),
       ...(port && { network: { ...port, fd: NETWORK_FD } })
     })
     const paths = { kernelPath, initrdPath, imagePath, diskPath: files.disk, cpuinfoPath: files.cpuinfo }
@@ -189,6 +197,19 @@ async function assertFiles({ kernelPath, initrdPath, imagePath }: LaunchSpec): P
   }
 }
 
+function isAgain({ boot = 0 }: LaunchSpec): boolean {
+  return boot > 0
+}
+
+/** A fresh one, or the one that an earlier guest left. @throws ERR_BOOT_FAILED when it left none */
+async function makeLayer(spec: LaunchSpec, { disk: path }: ServerFiles, knobs: HostKnobs): Promise<void> {
+  const { isRestartable: hasJournal = false } = spec
+  if (!isAgain(spec))
+    await createWritableLayer({ path, sizeBytes: knobs.diskBytes, uid: uidOf(spec), hasJournal })
+  else if ((await stat(path).catch(() => undefined))?.isFile() !== true)
+    throw new HostError('ERR_BOOT_FAILED', 'the writable layer of the earlier guest is gone')
+}
+
 /** Servers get uids of their own only where we may hand them out. */
 function uidOf({ slot }: Pick<LaunchSpec, 'slot'>): number | undefined {
   return process.getuid?.() === 0 ? uidOfSlot(slot) : undefined
@@ -216,8 +237,8 @@ async function notedCgroups(files: ServerFiles): Promise<string[]> {
   }
 }
 
-/** Files that belong to one life of the server. The console log stays, for people. */
-async function forget(files: ServerFiles): Promise<void> {
-  const { consoleLog: _kept, ...gone } = files
-  for (const path of Object.values(gone)) await rm(path, { force: true })
+/** Files that belong to one guest. The console log stays, for people. */
+async function forget(files: ServerFiles, { keepsLayer }: { keepsLayer: boolean }): Promise<void> {
+  const { consoleLog: _kept, disk, ...gone } = files
+  for (const path of [...Object.values(gone), ...(keepsLayer ? [] : [disk])]) await rm(path, { force: true })
 }

@@ -52,7 +52,17 @@ export interface LaunchSpec {
   slot: number
   /** Host CPU number that this server is kept on. */
   hostCpu: number
+  /**
+   * Number of this guest among those that have the writable layer one after the other; each launch needs a higher one.
+   * 0: a fresh layer is made, otherwise the one in the directory is taken. @default 0
+   */
+  boot?: number
+  /** Further guests may follow: the layer is made such that it survives the sudden death of one. @default false */
+  isRestartable?: boolean
 }
+
+/** Whose leftovers are removed. The writable layer is one of them, unless a further guest is to have it. */
+export type SweepSpec = Pick<LaunchSpec, 'id' | 'directory' | 'slot'> & { keepsLayer?: boolean }
 
 /** What must be written down so that another daemon can find the processes again. JSON-safe. */
 export interface ProcessRecord {
@@ -70,8 +80,11 @@ export interface ServerUsage {
 
 /** Why the guest's processes are gone. */
 export interface ServerEnd {
-  /** `halted`: the guest powered off as asked. `panic`: guest kernel panic. `killed`: host side kill or OOM. */
-  kind: 'halted' | 'panic' | 'killed' | 'unknown'
+  /**
+   * `halted`: the guest powered off. `panic`: guest kernel panic. `out-of-memory`: the host killed it, since it took more
+   * than its group may. `killed`: otherwise from the host's side.
+   */
+  kind: 'halted' | 'panic' | 'out-of-memory' | 'killed' | 'unknown'
   detail: string
 }
 
@@ -183,8 +196,11 @@ export interface RunningServer {
 /** Starts guests and finds them again. */
 export interface ServerLauncher {
   launch(spec: LaunchSpec, listener: ServerListener): Promise<RunningServer>
-  /** Find a guest that an earlier daemon launched; undefined if it is gone. Leftovers are removed then. */
+  /**
+   * Find a guest that an earlier daemon launched; undefined if it is gone. Leftovers but the writable layer are removed
+   * then.
+   */
   adopt(spec: LaunchSpec, record: ProcessRecord, listener: ServerListener): Promise<RunningServer | undefined>
   /** Remove whatever an interrupted launch left: processes, cgroups. Safe to call for any id. */
-  sweep(spec: Pick<LaunchSpec, 'id' | 'directory' | 'slot'>): Promise<void>
+  sweep(spec: SweepSpec): Promise<void>
 }

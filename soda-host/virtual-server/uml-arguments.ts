@@ -17,6 +17,8 @@ export interface UmlSpec {
   processesMax: number
   /** Inherited listening socket of the control channel. */
   channelFd: number
+  /** Number of this guest among those that have the writable layer; undefined: it is the first and the last. */
+  boot?: number
   /** The cable to the switch; without it the guest has a loopback only. */
   network?: GuestInterface
 }
@@ -52,6 +54,7 @@ export function umlArguments(spec: UmlSpec): string[] {
     'quiet',
     `soda_channel.fd=${spec.channelFd}`,
     `ishare.processes=${spec.processesMax}`,
+    ...(spec.boot === undefined ? [] : [`ishare.boot=${spec.boot}`]),
     ...(spec.network === undefined ? [] : networkArguments(spec.network))
   ]
 }

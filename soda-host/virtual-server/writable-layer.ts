@@ -6,31 +6,39 @@ import { hostPath } from '../resources/host-programs.ts'
 const TIMEOUT_MS = 30_000
 
 /**
- * No journal: the layer lives as long as its guest. Tables are left as the zeros that a new sparse file is, so that
+ * A journal only where a further guest may have to take up what a dead one left. Tables are left as the zeros that a new sparse file is, so that
  * making it takes milliseconds and no space at any size.
  */
-const OPTIONS = ['-q', '-F', '-m', '0', '-O', '^has_journal']
-const LAZY = 'lazy_itable_init=1,nodiscard'
+const OPTIONS = ['-q', '-F', '-m', '0']
+const LAZY = 'lazy_itable_init=1,lazy_journal_init=1,nodiscard'
 
 export interface WritableLayerSpec {
   path: string
   sizeBytes: number
   /** Undefined: stays our own. */
   uid: number | undefined
+  /** It must survive the sudden death of its guest. Takes some MiB of the size. @default false */
+  hasJournal?: boolean
 }
 
 /**
  * A fresh ext4 in a sparse file: this is the server's disk quota.
  * @throws ERR_JAIL when it cannot be made (disk full, size below about 64 KiB)
  */
-export async function createWritableLayer({ path, sizeBytes, uid }: WritableLayerSpec): Promise<void> {
+export async function createWritableLayer({
+  path,
+  sizeBytes,
+  uid,
+  hasJournal = false
+}: WritableLayerSpec): Promise<void> {
+  const options = [...OPTIONS, '-O', hasJournal ? 'has_journal' : '^has_journal']
   try {
     await using file = await open(path, 'w', 0o600)
     await file.truncate(sizeBytes)
     // assume_storage_prezeroed came with e2fsprogs 1.47.
-    const fast = await makeFileSystem(path, `${LAZY},assume_storage_prezeroed=1`)
+    const fast = await makeFileSystem(path, options, `${LAZY},assume_storage_prezeroed=1`)
     if (!fast)
-      await execa('mkfs.ext4', [...OPTIONS, '-E', LAZY, path], {
+      await execa('mkfs.ext4', [...options, '-E', LAZY, path], {
         timeout: TIMEOUT_MS,
         env: { PATH: hostPath() }
       })
@@ -43,8 +51,8 @@ export async function createWritableLayer({ path, sizeBytes, uid }: WritableLaye
   }
 }
 
-async function makeFileSystem(path: string, extended: string): Promise<boolean> {
-  const { exitCode } = await execa('mkfs.ext4', [...OPTIONS, '-E', extended, path], {
+async function makeFileSystem(path: string, options: string[], extended: string): Promise<boolean> {
+  const { exitCode } = await execa('mkfs.ext4', [...options, '-E', extended, path], {
     timeout: TIMEOUT_MS,
     reject: false,
     env: { PATH: hostPath() }

@@ -62,3 +62,19 @@ export const limits = z.strictObject({
     .max(366 * 86_400)
 })
 export type Limits = z.infer<typeof limits>
+
+/**
+ * When a program that has ended, or whose guest was lost, is started again: never beyond its lease, and not once
+ * somebody has stopped it.
+ */
+export const restart = z
+  .strictObject({
+    policy: z.enum(['never', 'on-failure', 'always']),
+    /** How often at most; only with `on-failure`. */
+    maximum: z.int().min(1).max(1000).exactOptional()
+  })
+  .refine(
+    ({ policy, maximum }) => maximum === undefined || policy === 'on-failure',
+    'a maximum is for on-failure'
+  )
+export type Restart = z.infer<typeof restart>

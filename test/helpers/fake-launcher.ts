@@ -26,6 +26,7 @@ import type {
   ServerLauncher,
   ServerListener,
   ServerUsage,
+  SweepSpec,
   TerminalSize
 } from '../../soda-host/virtual-server/types.ts'
 import { fakeSession } from './fake-session.ts'
@@ -43,6 +44,9 @@ export function fakeLauncher(): ServerLauncher {
 async function launch(spec: LaunchSpec, listener: ServerListener): Promise<RunningServer> {
   for (const path of [spec.kernelPath, spec.initrdPath, spec.imagePath])
     if (!existsSync(path)) throw new HostError('ERR_BOOT_FAILED', `no such file: ${path}`)
+  if (!(spec.boot ?? 0)) await rm(join(spec.directory, 'guest'), { recursive: true, force: true })
+  else if (!existsSync(join(spec.directory, 'guest')))
+    throw new HostError('ERR_BOOT_FAILED', 'the layer of the earlier guest is gone')
   await mkdir(join(spec.directory, 'guest', 'work'), { recursive: true })
   await mkdir(join(spec.directory, 'guest', 'out'), { recursive: true })
   const script = join(import.meta.dirname, '..', 'fixtures', 'fake-guest.ts')
@@ -61,11 +65,14 @@ async function adopt(
   listener: ServerListener
 ): Promise<RunningServer | undefined> {
   if (isAlive(record)) return new FakeServer(spec.directory, record, listener)
-  await sweep(spec)
+  await sweep({ ...spec, keepsLayer: true })
   return undefined
 }
 
-async function sweep({ directory }: Pick<LaunchSpec, 'directory'>): Promise<void> {
+async function sweep({
+  directory,
+  keepsLayer = false
+}: Pick<SweepSpec, 'directory' | 'keepsLayer'>): Promise<void> {
   // By its command line: a daemon may be killed right after the guest was started, before it wrote anything down.
   for (const record of guestsOf(directory)) {
     killProcess(record)
@@ -77,7 +84,7 @@ async function sweep({ directory }: Pick<LaunchSpec, 'directory'>): Promise<void
       killProcess(record)
       await processGone(record)
     }
-  for (const name of ['fake.sock', 'halted', 'guest'])
+  for (const name of ['fake.sock', 'halted', ...(keepsLayer ? [] : ['guest'])])
     await rm(join(directory, name), { recursive: true, force: true })
 }
 
@@ -268,7 +275,7 @@ class FakeServer implements RunningServer {
     this.#socket?.destroy()
     this.#hello.reject(new HostError('ERR_BOOT_FAILED', 'the guest is gone'))
     this.#stdinMoved.resolve(undefined)
-    await sweep({ directory: this.#directory })
+    await sweep({ directory: this.#directory, keepsLayer: true })
     if (isHalted && !this.#killed) return { kind: 'halted', detail: '' }
     return { kind: 'killed', detail: this.#killed ? 'killed by the host' : 'killed from outside' }
   }

@@ -15,6 +15,8 @@
 
 #define IMAGE_DEVICE "/dev/ubda"
 #define LAYER_DEVICE "/dev/ubdb"
+#define BOOT_PARAMETER "ishare.boot="
+#define BOOT_MARK "booted-"
 #define PROCESSES_PARAMETER "ishare.processes="
 #define PROCESSES_DEFAULT 1024
 /* For kernel threads that are born later. */
@@ -74,18 +76,56 @@ static void write_setting(const char *path, long value)
 		report("%s: %s", path, strerror(errno));
 }
 
+/* Only where a further guest may take over the layer. */
+static bool is_layer_kept;
+
+/*
+ * A root of the guest that reboots it must not run the program twice: every
+ * guest leaves its number in the layer, and one that finds its own there ends.
+ * Numbers of earlier ones are of no more use.
+ */
+static void mark_layer(const char *number)
+{
+	char name[64];
+	struct dirent *entry;
+	DIR *layer;
+
+	snprintf(name, sizeof(name), "/layer/" BOOT_MARK "%s", number);
+	if (mkdir(name, 0700) < 0)
+		die("this guest has been booted before");
+	layer = opendir("/layer");
+	while (layer && (entry = readdir(layer))) {
+		const char *mark = entry->d_name;
+
+		if (!strncmp(mark, BOOT_MARK, strlen(BOOT_MARK)) &&
+		    strcmp(mark + strlen(BOOT_MARK), number) != 0)
+			unlinkat(dirfd(layer), mark, AT_REMOVEDIR);
+	}
+	if (layer)
+		closedir(layer);
+}
+
+void secure_layer(void)
+{
+	if (is_layer_kept)
+		sync();
+}
+
 /* The image below, the server's own layer above; both out of sight afterwards. */
 static void mount_root(void)
 {
+	char number[24] = "0";
+
+	mount_on("proc", "proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+	is_layer_kept = parameter_text(BOOT_PARAMETER, number, sizeof(number));
 	mount_on("squashfs", IMAGE_DEVICE, "/image", MS_RDONLY | MS_NODEV, NULL);
 	mount_on("ext4", LAYER_DEVICE, "/layer", MS_NOATIME | MS_NODEV, NULL);
-	/* A root of the guest that reboots it must not run the program twice. */
-	if (mkdir("/layer/booted", 0700) < 0)
-		die("this server has been booted before");
+	mark_layer(number);
 	make_directory("/layer/upper", 0755);
 	make_directory("/layer/work", 0755);
 	mount_on("overlay", "overlay", "/root", MS_NOATIME,
 		 "lowerdir=/image,upperdir=/layer/upper,workdir=/layer/work");
+	umount("/proc");
 }
 
 /*

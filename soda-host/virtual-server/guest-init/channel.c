@@ -136,6 +136,8 @@ static bool handle_command(const struct frame_header *header, struct span payloa
 
 	switch (header->type) {
 	case FRAME_RUN:
+		/* The files that it was given are given once. */
+		secure_layer();
 		return task_run(&program, payload);
 	case FRAME_SIGNAL:
 		if (payload.length != 1)

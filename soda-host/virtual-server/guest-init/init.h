@@ -40,6 +40,8 @@ struct span {
 
 /* boot.c */
 void boot(void);
+/* What is in the layer now survives a sudden end, if another guest may need it. */
+void secure_layer(void);
 void power_off(void) __attribute__((noreturn));
 /* Write to the console. */
 void report(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -2,6 +2,7 @@
 import { Command } from 'commander'
 import { hostClient, type HostClient } from '../../../soda-host/client/index.ts'
 import { formatSize, readConfig } from '../../config/index.ts'
+import { SECOND_MS } from '../../constants.ts'
 import { hostOptions, positive } from '../options.ts'
 import { printFacts, printJson } from '../output.ts'
 
@@ -9,6 +10,7 @@ interface Flags {
   json?: boolean
   cpu?: number
   cpuMax?: number | null
+  grace?: number
   socketPath?: string
   stateDir?: string
   config?: string
@@ -41,6 +43,21 @@ export function thawCommand(): Command {
   return hostOptions(command).action(async (id: string, flags: Flags) =>
     print(await (await openHost(flags)).thaw(id), flags)
   )
+}
+
+export function restartCommand(): Command {
+  const command = new Command('restart')
+    .description("start a virtual server's program again in a new guest, with the files that it has")
+    .argument('<server>', 'its id, as `ishare host ps` tells')
+    .option('--grace <seconds>', 'from SIGTERM to SIGKILL', positive)
+  return hostOptions(command).action(async (id: string, flags: Flags) => {
+    const { grace } = flags
+    const host = await openHost(flags)
+    print(
+      await host.restart(id, grace === undefined ? {} : { graceMs: Math.round(grace * SECOND_MS) }),
+      flags
+    )
+  })
 }
 
 export function reclaimCommand(): Command {
@@ -76,6 +93,12 @@ function stateWords({ state, frozenBy }: Server): string {
   return frozenBy === undefined ? state : `${state}, frozen by ${frozenBy.join(' and ')}`
 }
 
+/** Why it ended or, if it goes on, why it was started again and how often. */
+export function reasonWords({ reason, restarts }: Server): string {
+  const again = restarts === undefined ? [] : [`${restarts.count}x ${restarts.last.reason.code}`]
+  return [...(reason === undefined ? [] : [reason.code]), ...again].join(', after ')
+}
+
 function cap(text: string): number | null {
   return text === 'none' ? null : positive(text)
 }
@@ -101,7 +124,16 @@ async function resize(id: string, flags: Flags): Promise<void> {
 
 function print(server: Server, { json }: Flags): void {
   if (json === true) printJson(server)
-  else printFacts({ server: server.id, state: stateWords(server), limits: limitWords(server.limits) }, false)
+  else
+    printFacts(
+      {
+        server: server.id,
+        state: stateWords(server),
+        limits: limitWords(server.limits),
+        ...(server.restarts !== undefined && { restarts: reasonWords(server) })
+      },
+      false
+    )
 }
 
 function limitWords({ cpu, cpuMax, memoryBytes }: Server['limits']): string {

@@ -9,7 +9,15 @@ import { hostOptions, sliceOption, sliceWords } from '../options.ts'
 import { printFacts, printJson, printTable } from '../output.ts'
 import { isRoot, peerAccount } from '../privileges.ts'
 import { humanLog, untilToldToEnd } from '../service.ts'
-import { freezeCommand, reclaimCommand, resizeCommand, returnCommand, thawCommand } from './host-servers.ts'
+import {
+  freezeCommand,
+  reasonWords,
+  reclaimCommand,
+  resizeCommand,
+  restartCommand,
+  returnCommand,
+  thawCommand
+} from './host-servers.ts'
 
 interface Flags {
   json?: boolean
@@ -77,6 +85,7 @@ export function hostCommand(): Command {
     .addCommand(resizeCommand())
     .addCommand(freezeCommand())
     .addCommand(thawCommand())
+    .addCommand(restartCommand())
     .addCommand(reclaimCommand())
     .addCommand(returnCommand())
 }
@@ -137,13 +146,13 @@ async function hostServers(flags: Flags): Promise<void> {
   else
     printTable(
       ['SERVER', 'STATE', 'OWNER', 'IMAGE', 'PROGRAM', 'REASON'],
-      servers.map(({ id, state, owner, image, program, reason }) => [
-        id,
-        state,
-        owner,
-        image,
-        program.argv.join(' '),
-        reason?.code ?? ''
+      servers.map((server) => [
+        server.id,
+        server.state,
+        server.owner,
+        server.image,
+        server.program.argv.join(' '),
+        reasonWords(server)
       ])
     )
 }

@@ -84,12 +84,30 @@ describe('a daemon that is killed', function () {
     await host.destroy(spec.id)
   }
 
-  it('loses nothing and leaves nothing, at whatever step of a run it dies', async () => {
-    for (let step = 1; ; step++) {
+  /** A run whose program fails once, and is started again; whatever dies, it happens once. */
+  async function restartedRun(): Promise<void> {
+    const count = 'n=$(($(cat lives 2>/dev/null || echo 0) + 1)); echo $n > lives; echo life $n'
+    const spec = serverSpec(`${count}; cat; [ $n -gt 1 ] || exit 3; echo ok > "$ISHARE_OUT/r"`, {
+      restart: { policy: 'on-failure' }
+    })
+    await host.create(spec)
+    await host.start(spec.id)
+    const output = bytesOf(host.output(spec.id, { offset: 0, follow: true }))
+    await host.stdin(spec.id, 0, Buffer.from('typed\n'), { end: true })
+    const server = await host.wait(spec.id)
+    expect([server.state, server.restarts?.count]).to.deep.equal(['exited', 1])
+    expect(server.stdin).to.deep.equal({ takenBytes: 6, ended: true })
+    expect(textOf(await output, 1)).to.equal('life 1\ntyped\nlife 2\n')
+    expect((await untar(host.files(spec.id))).get('r')?.toString()).to.equal('ok\n')
+    await host.destroy(spec.id)
+  }
+
+  async function atEveryStep(run: () => Promise<void>, first: number): Promise<void> {
+    for (let step = first; ; step++) {
       await using all = await daemons(step)
       try {
         // Known to be there, so that the client waits for the next one.
-        await wholeRun()
+        await run()
         await expectNothingLeft()
       } catch (error) {
         throw new Error(`with a daemon that died before step ${step}`, { cause: error })
@@ -99,5 +117,14 @@ describe('a daemon that is killed', function () {
         return
       }
     }
+  }
+
+  it('loses nothing and leaves nothing, at whatever step of a run it dies', async () => {
+    await atEveryStep(wholeRun, 1)
+  })
+
+  it('starts a program again once, at whatever step it dies', async () => {
+    // Those before the end of the first program are as in any run.
+    await atEveryStep(restartedRun, 16)
   })
 })

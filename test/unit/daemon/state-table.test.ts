@@ -26,6 +26,8 @@ describe('the state table', () => {
       published: [],
       state: 'created',
       createdAtMs: 1,
+      boots: 0,
+      base: { outputBytes: 0, stdinBytes: 0, cpuSeconds: 0 },
       frozenBy: [],
       outputSeenBytes: 0,
       outputKeptBytes: 0,
