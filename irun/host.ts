@@ -15,8 +15,10 @@ export interface HostLimits {
   diskBytes: number
   processesMax: number
   outputBytesMax: number
-  /** Bits per second that it may send; absent: as fast as it can. */
+  /** Bits per second to the outside that are guaranteed; absent: none, or all where the slice has no rate. */
   outboundBitsPerSecond?: number
+  /** At most, when others leave theirs; absent: all of the slice, or what is guaranteed where it has no rate. */
+  outboundMaxBitsPerSecond?: number
 }
 
 /** What a server may reach outside: as in the access rules. */
@@ -32,12 +34,21 @@ export interface HostImage {
   sizeBytes: number
 }
 
+export interface HostAmounts {
+  cpu: number
+  memoryBytes: number
+  diskBytes: number
+  servers: number
+  /** To the outside; absent where the owner did not say how much there is. */
+  outboundBitsPerSecond?: number
+}
+
 export interface HostCapacity {
   architecture: 'x86_64'
   /** The slice that the owner gives. */
-  total: { cpu: number; memoryBytes: number; diskBytes: number; servers: number }
+  total: HostAmounts
   /** What of it is promised to servers now. */
-  used: { cpu: number; memoryBytes: number; diskBytes: number; servers: number }
+  used: HostAmounts
   images: HostImage[]
 }
 

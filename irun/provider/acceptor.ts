@@ -228,6 +228,9 @@ function freeOf({ total, used }: HostCapacity): HostCapacity['total'] {
     cpu: total.cpu - used.cpu,
     memoryBytes: total.memoryBytes - used.memoryBytes,
     diskBytes: total.diskBytes - used.diskBytes,
-    servers: total.servers - used.servers
+    servers: total.servers - used.servers,
+    ...(total.outboundBitsPerSecond !== undefined && {
+      outboundBitsPerSecond: total.outboundBitsPerSecond - (used.outboundBitsPerSecond ?? 0)
+    })
   }
 }

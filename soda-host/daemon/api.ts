@@ -32,15 +32,18 @@ export const limits = z.strictObject({
   diskBytes: bytes.min(16 * 2 ** 20),
   processesMax: z.int().min(8).max(65_536),
   outputBytesMax: bytes,
-  /** Bits per second that the server may send; absent: as fast as it can. */
-  outboundBitsPerSecond: z.number().min(0).max(1e12).exactOptional()
+  /** Bits per second to the outside that are guaranteed; absent: none, or all where the slice has no rate. */
+  outboundBitsPerSecond: z.number().min(0).max(1e12).exactOptional(),
+  /** At most, when others leave theirs; absent: all of the slice, or what is guaranteed where it has no rate. */
+  outboundMaxBitsPerSecond: z.number().min(0).max(1e12).exactOptional()
 })
 
 /** What of a living server's limits may be changed, within what it was created with. `cpuMax` null: no cap. */
 export const limitsPatch = z.strictObject({
   cpu: limits.shape.cpu.exactOptional(),
   cpuMax: limits.shape.cpuMax.unwrap().nullable().exactOptional(),
-  outboundBitsPerSecond: limits.shape.outboundBitsPerSecond.unwrap().exactOptional()
+  outboundBitsPerSecond: limits.shape.outboundBitsPerSecond.unwrap().exactOptional(),
+  outboundMaxBitsPerSecond: limits.shape.outboundMaxBitsPerSecond.unwrap().exactOptional()
 })
 
 export const terminalSize = z.strictObject({
@@ -152,7 +155,9 @@ const amounts = z.strictObject({
   cpu: z.number().min(0),
   memoryBytes: z.number().min(0),
   diskBytes: z.number().min(0),
-  servers: z.int().min(0)
+  servers: z.int().min(0),
+  /** To the outside; absent where the owner did not say how much there is. */
+  outboundBitsPerSecond: z.number().min(0).exactOptional()
 })
 
 export const image = z.strictObject({ name: imageName, digest, sizeBytes: z.int().min(0) })
@@ -220,6 +225,7 @@ export const port = z.strictObject({
   ipv4: z.ipv4(),
   mac: z.string(),
   outboundBitsPerSecond: z.number().min(0),
+  outboundMaxBitsPerSecond: z.number().min(0),
   sentBytes: count,
   sentPackets: count,
   receivedBytes: count,

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import pino from 'pino'
 import { HostError } from '../../src/errors.ts'
 import { readArtifacts } from '../factory/index.ts'
+import { hostKnobs } from '../resources/limits.ts'
 import { allowedCpus } from '../resources/cpu-balancer.ts'
 import { umlLauncher } from '../virtual-server/index.ts'
 import { Switch } from '../switch/index.ts'
@@ -14,7 +15,7 @@ import { Links } from './links.ts'
 import { httpServer } from './http-server.ts'
 import type { DaemonLog } from './log.ts'
 import { Outside, portOutside } from './outside.ts'
-import { isEnded } from './server-record.ts'
+import { grantedLimits, isEnded } from './server-record.ts'
 import { listen } from './socket.ts'
 import { StateDirectory } from './state-directory.ts'
 import { StateTable } from './state-table.ts'
@@ -113,11 +114,17 @@ async function openNetwork(
   const ports = alive.map((record) => ({
     id: record.spec.id,
     slot: record.slot,
-    outboundBitsPerSecond: record.spec.limits.outboundBitsPerSecond,
+    ...hostKnobs(grantedLimits(record)).outbound,
     ...portOutside(record, config)
   }))
   try {
-    return await Switch.open({ stateDir: config.stateDir, ports, links: table.links() })
+    const { outboundBitsPerSecond } = config.slice
+    return await Switch.open({
+      stateDir: config.stateDir,
+      ports,
+      links: table.links(),
+      ...(outboundBitsPerSecond !== undefined && { outboundBitsPerSecond })
+    })
   } catch (error) {
     log.warn({ err: error }, 'this machine has no switch: servers get no network')
     return undefined

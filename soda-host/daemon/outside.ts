@@ -12,6 +12,7 @@ import { addressesOf, GATEWAY_ADDRESS } from '../switch/addresses.ts'
 import { Gateway, ownerNameServers, type ServerGrants, type UplinkChoice } from '../switch/gateway/index.ts'
 import type {
   GuestNetwork,
+  OutboundRates,
   Outside as PortOutside,
   PortAttachment,
   PortSpec,
@@ -97,8 +98,8 @@ export class Outside implements GuestNetwork {
     return made
   }
 
-  setOutbound(id: string, outboundBitsPerSecond: number | undefined): Promise<void> {
-    return this.#with.network.setOutbound(id, outboundBitsPerSecond)
+  setOutbound(id: string, rates: OutboundRates): Promise<void> {
+    return this.#with.network.setOutbound(id, rates)
   }
 
   async addPort(spec: PortSpec): Promise<PortAttachment> {

@@ -100,7 +100,10 @@ export class Servers {
 
   /** What is promised of the slice. */
   get used(): Slice {
-    return promised(this.#living.map(grantedLimits))
+    const { outboundBitsPerSecond, ...used } = promised(this.#living.map(grantedLimits))
+    // Not of a slice that says nothing about it.
+    if (this.#init.slice.outboundBitsPerSecond === undefined) return used
+    return { ...used, outboundBitsPerSecond }
   }
 
   /** Those that are not being destroyed, oldest first. */
@@ -150,7 +153,8 @@ export class Servers {
    * @throws ERR_HOST_REQUEST beyond that, ERR_SLICE_FULL when what it gave up is somebody else's by now,
    * ERR_SERVER_STATE, ERR_SERVER_UNKNOWN
    */
-  async setLimits(id: string, { cpu, cpuMax, outboundBitsPerSecond }: LimitsPatch): Promise<ServerRecord> {
+  async setLimits(id: string, patch: LimitsPatch): Promise<ServerRecord> {
+    const { cpu, cpuMax, outboundBitsPerSecond, outboundMaxBitsPerSecond } = patch
     const { keeper } = this.entry(id)
     const { record } = keeper.book
     const { cpuMax: cap, ...rest } = grantedLimits(record)
@@ -159,13 +163,15 @@ export class Servers {
       ...rest,
       ...(cpu !== undefined && { cpu }),
       ...(newCap !== undefined && { cpuMax: newCap }),
-      ...(outboundBitsPerSecond !== undefined && { outboundBitsPerSecond })
+      ...(outboundBitsPerSecond !== undefined && { outboundBitsPerSecond }),
+      ...(outboundMaxBitsPerSecond !== undefined && { outboundMaxBitsPerSecond })
     }
-    if ((limits.outboundBitsPerSecond ?? Infinity) > (record.spec.limits.outboundBitsPerSecond ?? Infinity))
-      throw new HostError(
-        'ERR_HOST_REQUEST',
-        `server ${id} was created with ${record.spec.limits.outboundBitsPerSecond} bit/s outward: more is for a new lease`
-      )
+    for (const name of ['outboundBitsPerSecond', 'outboundMaxBitsPerSecond'] as const)
+      if ((limits[name] ?? Infinity) > (record.spec.limits[name] ?? Infinity))
+        throw new HostError(
+          'ERR_HOST_REQUEST',
+          `server ${id} was created with ${name} ${record.spec.limits[name]}: more is for a new lease`
+        )
     if (limits.cpu > record.spec.limits.cpu)
       throw new HostError(
         'ERR_HOST_REQUEST',

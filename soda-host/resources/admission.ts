@@ -4,7 +4,12 @@ export interface Slice {
   memoryBytes: number
   diskBytes: number
   servers: number
+  /** To the outside; absent: nobody said how much there is, and nothing is counted. */
+  outboundBitsPerSecond?: number
 }
+
+/** What a server asks for; no bandwidth is none. */
+type Asked = Omit<Slice, 'servers'>
 
 export interface Shortage {
   limit: keyof Slice
@@ -17,15 +22,16 @@ export type Admission = { isRoom: true } | { isRoom: false; short: Shortage[] }
 /** CPU shares are decimal fractions: ten times 0.1 must still fit into 1. */
 const CPU_ROUNDING = 1e-6
 
-const LIMITS = ['cpu', 'memoryBytes', 'diskBytes', 'servers'] as const
+const LIMITS = ['cpu', 'memoryBytes', 'diskBytes', 'servers', 'outboundBitsPerSecond'] as const
 
 /** Sum of what has been promised. */
-export function promised(servers: readonly Omit<Slice, 'servers'>[]): Slice {
-  const sum: Slice = { cpu: 0, memoryBytes: 0, diskBytes: 0, servers: servers.length }
+export function promised(servers: readonly Asked[]): Required<Slice> {
+  const sum = { cpu: 0, memoryBytes: 0, diskBytes: 0, servers: servers.length, outboundBitsPerSecond: 0 }
   for (const server of servers) {
     sum.cpu += server.cpu
     sum.memoryBytes += server.memoryBytes
     sum.diskBytes += server.diskBytes
+    sum.outboundBitsPerSecond += server.outboundBitsPerSecond ?? 0
   }
   return sum
 }
@@ -34,21 +40,14 @@ export function promised(servers: readonly Omit<Slice, 'servers'>[]): Slice {
  * Is there room for one more server? The sum of guarantees never exceeds the owner's slice. Pure.
  * The answer names every limit that is short.
  */
-export function admit(
-  total: Slice,
-  servers: readonly Omit<Slice, 'servers'>[],
-  asked: Omit<Slice, 'servers'>
-): Admission {
+export function admit(total: Slice, servers: readonly Asked[], asked: Asked): Admission {
   const used = promised(servers)
-  const request: Slice = {
-    cpu: asked.cpu,
-    memoryBytes: asked.memoryBytes,
-    diskBytes: asked.diskBytes,
-    servers: 1
-  }
+  const request = promised([asked])
   const short: Shortage[] = []
   for (const limit of LIMITS) {
-    const free = total[limit] - used[limit]
+    const given = total[limit]
+    if (given === undefined) continue
+    const free = given - used[limit]
     const slack = limit === 'cpu' ? CPU_ROUNDING : 0
     // Not `>`: NaN in any place must refuse, not admit.
     if (!(request[limit] >= 0 && request[limit] <= free + slack)) {

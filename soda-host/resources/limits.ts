@@ -12,8 +12,8 @@ export interface HostKnobs extends GroupKnobs {
   memoryFileSystemBytes: number
   /** Size of the sparse file behind the writable layer. */
   diskBytes: number
-  /** Rate and ceiling of the server's class on the switch; undefined: unlimited. */
-  outboundBitsPerSecond: number | undefined
+  /** Rate and ceiling of the server's class on the switch. */
+  outbound: Pick<ServerLimits, 'outboundBitsPerSecond' | 'outboundMaxBitsPerSecond'>
 }
 
 /** What is set for the group of a server's processes; all of it may change while they run. */
@@ -76,6 +76,13 @@ export function hostKnobs(limits: ServerLimits): HostKnobs {
     guestMemoryBytes,
     memoryFileSystemBytes: guestMemoryBytes + MEMORY_FILE_SLACK_BYTES,
     diskBytes: limits.diskBytes,
-    outboundBitsPerSecond: limits.outboundBitsPerSecond
+    outbound: {
+      ...(limits.outboundBitsPerSecond !== undefined && {
+        outboundBitsPerSecond: limits.outboundBitsPerSecond
+      }),
+      ...(limits.outboundMaxBitsPerSecond !== undefined && {
+        outboundMaxBitsPerSecond: limits.outboundMaxBitsPerSecond
+      })
+    }
   }
 }

@@ -23,14 +23,29 @@ import {
   SHAPER,
   switchNamespace
 } from './addresses.ts'
-import { effectiveRate, shaperChain, shaperClass, shaperRoot, withoutShaperClass } from './bandwidth.ts'
+import {
+  effectiveRates,
+  shaperChain,
+  shaperClass,
+  shaperRoot,
+  withoutShaperClass,
+  type EffectiveRates
+} from './bandwidth.ts'
 import { command, inside, namespacePath, nft, script } from './commands.ts'
 import { readDenials } from './denials.ts'
 import { type Element, ElementCounts, elementsOfLink, elementsOfOutside, elementsOfPort } from './elements.ts'
 import { portSocketCommand } from './port-socket.ts'
 import { baseRules } from './ruleset.ts'
 import { readTraffic } from './traffic.ts'
-import type { Denial, GuestNetwork, Link, PortAttachment, PortSpec, PortState } from './types.ts'
+import type {
+  Denial,
+  GuestNetwork,
+  Link,
+  OutboundRates,
+  PortAttachment,
+  PortSpec,
+  PortState
+} from './types.ts'
 
 export interface SwitchInit {
   /** The host's; it names the switch. */
@@ -38,6 +53,8 @@ export interface SwitchInit {
   /** Servers whose guests may live. Ports of others are removed. */
   ports: readonly PortSpec[]
   links: readonly Link[]
+  /** What all servers may send to the outside together, in bits per second. @default nobody says */
+  outboundBitsPerSecond?: number
 }
 
 const SETTINGS = `
@@ -51,7 +68,8 @@ echo 1 > bridge/bridge-nf-call-iptables
 ip link set ${BRIDGE} arp off up
 ip link show ${SHAPER} > /dev/null 2>&1 || ip link add ${SHAPER} type ifb
 ip link set ${SHAPER} up
-tc qdisc show dev ${SHAPER} root | grep -q htb || printf '%s\\n' "$1" | tc -batch -
+tc qdisc show dev ${SHAPER} root | grep -q htb || tc qdisc replace dev ${SHAPER} root handle 1: htb default 1
+printf '%s\\n' "$1" | tc -batch -
 `
 const PORT_END = `
 ip link add ${GUEST_END} mtu 1500 type veth peer name "$1" mtu 1500 netns "$2"
@@ -85,15 +103,18 @@ export class Switch implements GuestNetwork {
   readonly #ports = new Map<string, PortSpec>()
   readonly #links = new Map<string, Link>()
   readonly #elements = new ElementCounts()
+  readonly #outboundBitsPerSecond: number | undefined
   #turn: Promise<unknown> = Promise.resolve()
 
-  private constructor(stateDir: string) {
+  private constructor({ stateDir, outboundBitsPerSecond }: SwitchInit) {
     this.namespace = switchNamespace(stateDir)
+    this.#outboundBitsPerSecond = outboundBitsPerSecond
   }
 
   /** Make it, or take it up where an earlier daemon left it. @throws ERR_SWITCH */
-  static async open({ stateDir, ports, links }: SwitchInit): Promise<Switch> {
-    const made = new Switch(stateDir)
+  static async open(init: SwitchInit): Promise<Switch> {
+    const { ports, links } = init
+    const made = new Switch(init)
     for (const port of ports) made.#ports.set(port.id, port)
     for (const link of links) made.#links.set(keyOf(link), link)
     await made.#open()
@@ -134,23 +155,26 @@ export class Switch implements GuestNetwork {
     })
   }
 
-  setOutbound(id: string, outboundBitsPerSecond: number | undefined): Promise<void> {
+  setOutbound(id: string, { outboundBitsPerSecond, outboundMaxBitsPerSecond }: OutboundRates): Promise<void> {
     return this.#inTurn(async () => {
-      const port = this.#ports.get(id)
-      if (port === undefined) return
-      const lines = shaperClass(port.slot, outboundBitsPerSecond)
-      await inside(this.namespace, 'tc', ['-batch', '-'], lines.join('\n'))
-      this.#ports.set(id, { ...port, outboundBitsPerSecond })
+      const before = this.#ports.get(id)
+      if (before === undefined) return
+      const port = { ...before, outboundBitsPerSecond, outboundMaxBitsPerSecond }
+      await this.#shape([port])
+      this.#ports.set(id, port)
     })
   }
 
   async ports(): Promise<PortState[]> {
     const traffic = await readTraffic(this.namespace)
-    return [...this.#ports.values()].flatMap(({ id, slot, outboundBitsPerSecond }) => {
+    return [...this.#ports.values()].flatMap((port) => {
+      const { id, slot } = port
       const { ipv4, mac, interface: name } = addressesOf(slot)
       const counts = traffic.get(name)
       if (counts === undefined) return []
-      return [{ id, slot, ipv4, mac, outboundBitsPerSecond: effectiveRate(outboundBitsPerSecond), ...counts }]
+      const { rate, ceiling } = this.#ratesOf(port)
+      const outbound = { outboundBitsPerSecond: rate, outboundMaxBitsPerSecond: ceiling }
+      return [{ id, slot, ipv4, mac, ...outbound, ...counts }]
     })
   }
 
@@ -170,7 +194,8 @@ export class Switch implements GuestNetwork {
 
   async #open(): Promise<void> {
     await makeNamespace(this.namespace)
-    await script(this.namespace, SETTINGS + GROUND, shaperRoot().join('\n'))
+    const root = shaperRoot(this.#outboundBitsPerSecond)
+    await script(this.namespace, SETTINGS + GROUND, root.join('\n'))
     for (const port of this.#ports.values()) this.#elements.commit(elementsWithOutside(port), [])
     for (const link of this.#links.values()) this.#elements.commit(this.#elementsOf(link), [])
     await nft(this.namespace, [baseRules(), ...this.#elements.replacement()])
@@ -179,6 +204,25 @@ export class Switch implements GuestNetwork {
       const slot = Number(name.slice(this.namespace.length + 1))
       if (!slots.has(slot)) await this.#unplug(slot)
     }
+    const plugged = await readTraffic(this.namespace)
+    await this.#shape(
+      [...this.#ports.values()].filter(({ slot }) => plugged.has(addressesOf(slot).interface))
+    )
+  }
+
+  /** Rates of ports that are there. */
+  async #shape(ports: readonly PortSpec[]): Promise<void> {
+    if (ports.length === 0) return
+    const classes = ports.flatMap((port) => shaperClass(port.slot, this.#ratesOf(port)))
+    await inside(this.namespace, 'tc', ['-batch', '-'], classes.join('\n'))
+    await nft(
+      this.namespace,
+      ports.flatMap((port) => shaperChain(port.slot, this.#ratesOf(port)))
+    )
+  }
+
+  #ratesOf(rates: OutboundRates): EffectiveRates {
+    return effectiveRates(rates, this.#outboundBitsPerSecond)
   }
 
   async #addPort(spec: PortSpec): Promise<PortAttachment> {
@@ -190,8 +234,9 @@ export class Switch implements GuestNetwork {
     await script(own, SETTINGS + PORT_END, name, this.namespace)
     const ports = new Map([...this.#ports, [spec.id, spec]])
     const elements = [...elementsWithOutside(spec), ...this.#elementsAround(spec.id, ports)]
-    const rules = [...shaperChain(slot), ...this.#elements.commands(elements, [])]
-    const shaping = shaperClass(slot, spec.outboundBitsPerSecond)
+    const rates = this.#ratesOf(spec)
+    const rules = [...shaperChain(slot, rates), ...this.#elements.commands(elements, [])]
+    const shaping = shaperClass(slot, rates)
     await script(this.namespace, PORT, name, mac, shaping.join('\n'), rules.join('\n'))
     this.#elements.commit(elements, [])
     this.#ports.set(spec.id, spec)

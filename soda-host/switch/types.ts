@@ -21,13 +21,22 @@ export interface Outside {
   ingress: readonly Pick<Link, 'protocol' | 'port'>[]
 }
 
+/** What a server may send to the outside, in bits per second. */
+export interface OutboundRates {
+  /** Guaranteed. @default as fast as it can, where nobody said what all may send together; else nothing */
+  outboundBitsPerSecond?: number | undefined
+  /**
+   * At most, when others leave theirs. 0: nothing goes outside. @default all of the slice; where nobody said how much that
+   * is, what is guaranteed
+   */
+  outboundMaxBitsPerSecond?: number | undefined
+}
+
 /** What of a server the switch needs. */
-export interface PortSpec {
+export interface PortSpec extends OutboundRates {
   /** Server id. */
   id: string
   slot: number
-  /** Bits per second that the server may send; absent: as fast as it can. */
-  outboundBitsPerSecond?: number | undefined
   /** @default nothing */
   outside?: Outside
 }
@@ -50,7 +59,9 @@ export interface PortState {
   slot: number
   ipv4: string
   mac: string
+  /** Guaranteed, and at most. */
   outboundBitsPerSecond: number
+  outboundMaxBitsPerSecond: number
   sentBytes: number
   sentPackets: number
   receivedBytes: number
@@ -78,6 +89,6 @@ export interface GuestNetwork {
   addPort(spec: PortSpec): Promise<PortAttachment>
   /** Nothing of it is left; a no-op where there is none. */
   removePort(slot: number): Promise<void>
-  /** In bits per second, from now on; undefined: as fast as it can. A no-op for a server without a port. */
-  setOutbound(id: string, outboundBitsPerSecond: number | undefined): Promise<void>
+  /** From now on. A no-op for a server without a port. */
+  setOutbound(id: string, rates: OutboundRates): Promise<void>
 }

@@ -11,7 +11,7 @@ import { joinFiles, openCgroups } from '../resources/cgroups.ts'
 import type { Cgroups, ServerCgroup } from '../resources/cgroup-types.ts'
 import { countsByNamespace } from '../resources/host-kernel.ts'
 import { hostKnobs, type HostKnobs } from '../resources/limits.ts'
-import type { GuestNetwork, PortAttachment } from '../switch/types.ts'
+import type { GuestNetwork, OutboundRates, PortAttachment } from '../switch/types.ts'
 import { connectGuestChannel } from './channel.ts'
 import { listenForGuest } from './channel-socket.ts'
 import { consoleWritten } from './console-log.ts'
@@ -122,7 +122,7 @@ class UmlLauncher implements ServerLauncher {
     const network = this.#network
     if (network === undefined) return undefined
     await writeFile(files.port, String(slot), { mode: 0o600 })
-    return await network.addPort({ id, slot, outboundBitsPerSecond: knobs.outboundBitsPerSecond })
+    return await network.addPort({ id, slot, ...knobs.outbound })
   }
 
   async #unplug(files: ServerFiles): Promise<void> {
@@ -142,8 +142,7 @@ class UmlLauncher implements ServerLauncher {
     listener: ServerListener
   ): RunningServer {
     const channel = connectGuestChannel({ socketPath: files.channelSocket, listener })
-    const setOutbound = async (rate: number | undefined): Promise<void> =>
-      this.#network?.setOutbound(id, rate)
+    const setOutbound = async (rates: OutboundRates): Promise<void> => this.#network?.setOutbound(id, rates)
     return new UmlServer({ record, files, group, channel, bootTimeoutMs: this.#bootTimeoutMs, setOutbound })
   }
 

@@ -17,8 +17,10 @@ export interface ServerLimits {
   processesMax: number
   /** Bytes of standard output and error that are kept; what comes after is counted and thrown away. */
   outputBytesMax: number
-  /** Bits per second that it may send; absent: as fast as it can. */
+  /** Bits per second to the outside that are guaranteed. @default as fast as it can; none, where the slice has a rate */
   outboundBitsPerSecond?: number
+  /** At most, when others leave theirs. @default all of the slice; without a slice, what is guaranteed */
+  outboundMaxBitsPerSecond?: number
 }
 
 export interface TerminalSize {

@@ -1,3 +1,4 @@
+import type { OutboundRates } from '../switch/types.ts'
 import { setTimeout as delay } from 'node:timers/promises'
 import { HostError } from '../../src/errors.ts'
 import { hostKnobs } from '../resources/limits.ts'
@@ -26,8 +27,8 @@ export interface UmlServerInit {
   group: ServerCgroup
   channel: GuestChannel
   bootTimeoutMs: number
-  /** Sets the rate of its port on the switch. */
-  setOutbound: (bitsPerSecond: number | undefined) => Promise<void>
+  /** Sets the rates of its port on the switch. */
+  setOutbound: (rates: OutboundRates) => Promise<void>
 }
 
 /** A guest without its channel may take this long to end by itself. */
@@ -134,7 +135,7 @@ export class UmlServer implements RunningServer {
     this.#assertHere()
     const knobs = hostKnobs(limits)
     await this.#group.limit(knobs)
-    await this.#setOutbound(knobs.outboundBitsPerSecond)
+    await this.#setOutbound(knobs.outbound)
   }
 
   async moveTo(hostCpu: number): Promise<void> {

@@ -32,7 +32,7 @@ function describeWho(who: AccessRules['who']): string {
 }
 
 function describeEgress({ egress, perRun }: AccessRules): string {
-  const rate = `up to ${formatRate(perRun.outboundBitsPerSecond)} outbound`
+  const rate = `up to ${formatRate(perRun.outboundBitsPerSecond)} outbound guaranteed, more while others leave it`
   switch (egress.kind) {
     case 'none':
       return 'none'

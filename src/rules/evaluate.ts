@@ -33,7 +33,14 @@ export interface AccessRequest {
   /** Runs of this peer that hold a part of the slice now. */
   runsOfPeer: number
   /** What is left of the slice now; absent while only the rules are asked. */
-  free?: { cpu: number; memoryBytes: number; diskBytes: number; servers: number }
+  free?: {
+    cpu: number
+    memoryBytes: number
+    diskBytes: number
+    servers: number
+    /** Absent where it is not counted. */
+    outboundBitsPerSecond?: number
+  }
 }
 
 /** What a lease grants. */
@@ -137,9 +144,11 @@ function runReasons(allowed: number, running: number): Refusal[] {
 function sliceReasons(free: NonNullable<AccessRequest['free']>, asked: Limits): Refusal[] {
   const reasons: string[] = []
   for (const [name, , noun, format] of LIMITS)
-    if (name === 'cpu' || name === 'memoryBytes' || name === 'diskBytes')
-      if (!within(asked[name], free[name]))
-        reasons.push(`${noun}: asked ${format(asked[name])}, free ${format(free[name])}`)
+    if (name in free) {
+      const left = free[name as keyof typeof free] ?? 0
+      if (!within(asked[name], left))
+        reasons.push(`${noun}: asked ${format(asked[name])}, free ${format(left)}`)
+    }
   if (free.servers < 1) reasons.push('all virtual servers of the slice are taken')
   return reasons.map((message) => ({ code: 'slice', message }))
 }

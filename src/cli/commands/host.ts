@@ -90,17 +90,27 @@ export function hostCommand(): Command {
     .addCommand(returnCommand())
 }
 
+/** What all servers may send together is part of the slice: 0, if nothing is said. */
+function assertBandwidth(uplink: Flags['uplink'], outboundBitsPerSecond: number): void {
+  if (outboundBitsPerSecond > 0 || (uplink?.kind ?? 'none') === 'none') return
+  throw new ConfigError(
+    'ERR_CONFIG_VALUE',
+    `--uplink: the slice has no bandwidth, so nothing would go out; say --slice bandwidth=10M or more`
+  )
+}
+
 async function startHost(flags: Flags): Promise<void> {
   const { slice: parts, ...rest } = flags
   const config = await readConfig({ flags: { ...rest, ...parts } })
-  const { cpu, memoryBytes, diskBytes, servers } = config.slice
+  const { cpu, memoryBytes, diskBytes, servers, outboundBitsPerSecond } = config.slice
+  assertBandwidth(flags.uplink, outboundBitsPerSecond)
   // Asking a daemon something does not take loading one.
   const { startDaemon } = await import('../../../soda-host/daemon/index.ts')
   const daemon = await startDaemon(
     {
       stateDir: join(config.stateDir, 'host'),
       socketPath: config.socketPath,
-      slice: { cpu, memoryBytes, diskBytes, servers },
+      slice: { cpu, memoryBytes, diskBytes, servers, outboundBitsPerSecond },
       ...(flags.uplink !== undefined && { uplink: flags.uplink }),
       ...(flags.dns !== undefined && { nameServers: nameServers(flags.dns) }),
       ...(flags.publish !== undefined && { publish: flags.publish }),

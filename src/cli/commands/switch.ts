@@ -70,14 +70,15 @@ async function ports(flags: Flags): Promise<void> {
   if (flags.json === true) for (const port of found) printJson(port)
   else
     printTable(
-      ['SERVER', 'ADDRESS', 'MAC', 'RATE', 'SENT', 'RECEIVED'],
-      found.map(({ id, ipv4, mac, outboundBitsPerSecond, sentBytes, receivedBytes }) => [
+      ['SERVER', 'ADDRESS', 'MAC', 'GUARANTEED', 'AT MOST', 'SENT', 'RECEIVED'],
+      found.map(({ id, ipv4, mac, outboundBitsPerSecond, outboundMaxBitsPerSecond, ...counts }) => [
         id,
         ipv4,
         mac,
         formatRate(outboundBitsPerSecond),
-        formatSize(sentBytes),
-        formatSize(receivedBytes)
+        formatRate(outboundMaxBitsPerSecond),
+        formatSize(counts.sentBytes),
+        formatSize(counts.receivedBytes)
       ])
     )
 }

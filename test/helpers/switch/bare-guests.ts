@@ -3,9 +3,15 @@ import { EventEmitter, once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
-import { addressesOf, GUEST_END, portNamespace } from '../../../soda-host/switch/addresses.ts'
-import { namespacePath, script } from '../../../soda-host/switch/commands.ts'
-import { type Link, Switch } from '../../../soda-host/switch/index.ts'
+import {
+  addressesOf,
+  GATEWAY_ADDRESS,
+  GUEST_END,
+  macOf,
+  portNamespace
+} from '../../../soda-host/switch/addresses.ts'
+import { command, namespacePath, script } from '../../../soda-host/switch/commands.ts'
+import { type Link, type PortSpec, Switch } from '../../../soda-host/switch/index.ts'
 import { temporaryDirectory } from '../temporary.ts'
 import type { Ends } from './frames.ts'
 
@@ -14,17 +20,35 @@ const PEER = join(import.meta.dirname, '..', '..', 'fixtures', 'switch', 'peer.p
 /** A real switch whose guests are bare network namespaces: everything but the guest kernel. */
 export interface TestSwitch extends AsyncDisposable {
   readonly network: Switch
-  /** As a daemon that starts again does, with these links on record. */
-  reopen(links: readonly Link[]): Promise<void>
+  /** As a daemon that starts again does, with these links on record; `slice`: what all may send outside. */
+  reopen(links: readonly Link[], slice?: number): Promise<void>
   /** A port with a stack of the host's kernel behind it, in the next slot. */
-  guest(outboundBitsPerSecond?: number): Promise<BareGuest>
+  guest(spec?: Omit<PortSpec, 'id' | 'slot'>): Promise<BareGuest>
+  /** The gateway's end, with everything there is outside behind it: {@link OUTSIDE_ADDRESS}. To be had once. */
+  outside(): Promise<BareGuest>
 }
 
-export async function testSwitch(): Promise<TestSwitch> {
+export const OUTSIDE_ADDRESS = '151.101.1.1'
+
+/** @param slice - what all servers may send outside together */
+export async function testSwitch(slice?: number): Promise<TestSwitch> {
   await using undo = new AsyncDisposableStack()
   const stateDir = undo.use(await temporaryDirectory()).path
-  let network = await Switch.open({ stateDir, ports: [], links: [] })
+  const open = (
+    ports: readonly PortSpec[],
+    links: readonly Link[],
+    outboundBitsPerSecond?: number
+  ): Promise<Switch> =>
+    Switch.open({
+      stateDir,
+      ports,
+      links,
+      ...(outboundBitsPerSecond !== undefined && { outboundBitsPerSecond })
+    })
+  let network = await open([], [], slice)
   const guests: BareGuest[] = []
+  const specs: PortSpec[] = []
+  const undoOutside = undo.use(new AsyncDisposableStack())
   undo.defer(async () => {
     for (const guest of guests) {
       await guest.stop()
@@ -37,22 +61,43 @@ export async function testSwitch(): Promise<TestSwitch> {
     get network() {
       return network
     },
-    async reopen(links) {
-      network = await Switch.open({ stateDir, ports: guests, links })
+    async reopen(links, changed = slice) {
+      network = await open(specs, links, changed)
     },
-    async guest(outboundBitsPerSecond) {
+    async outside() {
+      return undoOutside.use(await openOutside(network))
+    },
+    async guest(spec = {}) {
       const slot = guests.length
       const id = `bare-guest-slot-${slot}`
-      await network.addPort({ id, slot, outboundBitsPerSecond })
-      const guest = new BareGuest(id, slot, network.namespace)
+      specs.push({ ...spec, id, slot })
+      await network.addPort({ ...spec, id, slot })
+      const guest = new BareGuest(id, slot, portNamespace(network.namespace, slot), addressesOf(slot))
       guests.push(guest)
       const { ipv4, mac } = guest
       const words = `ip link set ${GUEST_END} address ${mac} arp on; ip addr add ${ipv4}/16 dev ${GUEST_END}; ip link set lo up`
-      await script(guest.namespace, words)
+      await script(guest.namespace, `${words}; ip route add default via ${GATEWAY_ADDRESS}`)
       return guest
     },
     [Symbol.asyncDispose]: () => resources.disposeAsync()
   }
+}
+
+/** The gateway's end of a switch, with {@link OUTSIDE_ADDRESS} behind it. */
+export async function openOutside(network: Switch): Promise<BareGuest & AsyncDisposable> {
+  const namespace = `${network.namespace}-outside`
+  await command('ip', ['netns', 'add', namespace])
+  await network.attachGateway({ namespace, interface: GUEST_END })
+  const words = `ip addr add ${GATEWAY_ADDRESS}/16 dev ${GUEST_END}; ip addr add ${OUTSIDE_ADDRESS}/32 dev lo`
+  await script(namespace, `${words}; ip link set lo up; ip link set ${GUEST_END} up`)
+  const ends = { ipv4: OUTSIDE_ADDRESS, mac: macOf(GATEWAY_ADDRESS) }
+  const outside = new BareGuest('outside', -1, namespace, ends)
+  return Object.assign(outside, {
+    [Symbol.asyncDispose]: async () => {
+      await outside.stop()
+      await command('ip', ['netns', 'delete', namespace])
+    }
+  })
 }
 
 export class BareGuest {
@@ -63,11 +108,10 @@ export class BareGuest {
   readonly mac: string
   readonly #running: ChildProcess[] = []
 
-  constructor(id: string, slot: number, switchNamespace: string) {
+  constructor(id: string, slot: number, namespace: string, { ipv4, mac }: { ipv4: string; mac: string }) {
     this.id = id
     this.slot = slot
-    this.namespace = portNamespace(switchNamespace, slot)
-    const { ipv4, mac } = addressesOf(slot)
+    this.namespace = namespace
     this.ipv4 = ipv4
     this.mac = mac
   }

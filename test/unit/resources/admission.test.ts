@@ -24,6 +24,19 @@ describe('admission', () => {
     ])
   })
 
+  it('guarantees no more bandwidth than the slice has, where it says how much that is', () => {
+    const asked = { ...small, outboundBitsPerSecond: 6e6 }
+    const total = { ...TOTAL, outboundBitsPerSecond: 10e6 }
+    expect(admit(total, [small], asked)).to.deep.equal({ isRoom: true })
+    expect(admit(total, [asked], asked)).to.deep.equal({
+      isRoom: false,
+      short: [{ limit: 'outboundBitsPerSecond', asked: 6e6, free: 4e6 }]
+    })
+    expect(admit({ ...total, outboundBitsPerSecond: 0 }, [], small)).to.deep.equal({ isRoom: true })
+    expect(admit(TOTAL, [asked], asked)).to.deep.equal({ isRoom: true })
+    expect(admit(total, [], { ...small, outboundBitsPerSecond: Number.NaN }).isRoom).to.equal(false)
+  })
+
   it('adds decimal fractions without a rounding refusal', () => {
     const tenth = { cpu: 0.1, memoryBytes: 0, diskBytes: 0 }
     const total = { ...TOTAL, cpu: 1, servers: 100 }

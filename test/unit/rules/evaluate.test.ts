@@ -286,7 +286,7 @@ describe('rules: files and words', () => {
     })
     expect(describeRules(other)).to.include.members([
       `Who: these peers: ${ANN}.`,
-      'Network: only to example.org tcp/443; up to 0 bit/s outbound.',
+      'Network: only to example.org tcp/443; up to 0 bit/s outbound guaranteed, more while others leave it.',
       'Inbound ports: 8080.',
       'When: open always.'
     ])
