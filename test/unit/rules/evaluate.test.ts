@@ -297,7 +297,7 @@ describe('rules: files and words', () => {
     })
     expect(describeRules(token)).to.include.members([
       'Who: holders of a token of https://lab that says group: "physics".',
-      "Network: the Internet, up to 0 bit/s outbound; never the owner's own network."
+      "Network: the Internet, up to 0 bit/s outbound guaranteed, more while others leave it; never the owner's own network."
     ])
   })
 })
