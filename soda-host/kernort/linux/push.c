@@ -157,10 +157,11 @@ static int order(enum kernort_frame_kind kind)
 	push.is_sealing = false;
 	if (size <= 0)
 		return size;
+	/* Before: it may be done, and its interrupt over, when the call returns. */
+	WRITE_ONCE(push.is_ordered, true);
 	err = kernort_spool_order(push.buffer, size);
 	if (err)
 		return err;
-	push.is_ordered = true;
 	if (push.sealer.frames_in_epoch == 1)
 		mod_timer(&epoch_timer, jiffies + EPOCH_SECONDS * HZ);
 	return size;
@@ -170,7 +171,7 @@ static void push_records(struct tasklet_struct *unused)
 {
 	int err;
 
-	if (push.is_over || push.is_ordered)
+	if (push.is_over || READ_ONCE(push.is_ordered))
 		return;
 	err = order(KERNORT_FRAME_RECORDS);
 	/* It has been sealing since the boot, to a thread of this very process. */
@@ -199,7 +200,7 @@ void kernort_push_soon(bool at_once)
 static irqreturn_t order_done(int irq, void *unused)
 {
 	if (!push.is_over && kernort_spool_done(0) == 1) {
-		push.is_ordered = false;
+		WRITE_ONCE(push.is_ordered, false);
 		tasklet_hi_schedule(&push_tasklet);
 	}
 	return IRQ_HANDLED;

@@ -163,14 +163,32 @@ int kernort_spool_order(const void *bytes, unsigned int length)
 	return n == sizeof(order) ? 0 : -errno;
 }
 
+static long long now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+/* Also where the guest's timer interrupts every few milliseconds. */
+static void wait_for_done(int timeout_ms)
+{
+	struct pollfd end = { .fd = spool.kernel_end, .events = POLLIN };
+	long long until = now_ms() + timeout_ms, left = timeout_ms;
+
+	for (; left > 0; left = until - now_ms()) {
+		if (poll(&end, 1, (int)left) >= 0 || errno != EINTR)
+			return;
+	}
+}
+
 int kernort_spool_done(int timeout_ms)
 {
-	struct pollfd fd = { .fd = spool.kernel_end, .events = POLLIN };
 	char byte;
 	ssize_t n;
 
-	if (timeout_ms)
-		CATCH_EINTR(poll(&fd, 1, timeout_ms));
+	wait_for_done(timeout_ms);
 	do {
 		n = read(spool.kernel_end, &byte, 1);
 	} while (n < 0 && errno == EINTR);
