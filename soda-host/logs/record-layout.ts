@@ -187,6 +187,28 @@ export const KIND_LAYOUTS = [
     tails: []
   },
   {
+    name: 'local',
+    number: 25,
+    size: 8,
+    fields: [
+      ['operation', 'u16', 0],
+      ['type', 'u16', 2],
+      ['reserved', 'u32', 4]
+    ],
+    tails: ['path']
+  },
+  {
+    name: 'namespace',
+    number: 26,
+    size: 16,
+    fields: [
+      ['operation', 'u32', 0],
+      ['reserved', 'u32', 4],
+      ['flags', 'u64', 8]
+    ],
+    tails: []
+  },
+  {
     name: 'tty',
     number: 32,
     size: 16,

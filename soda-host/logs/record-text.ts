@@ -44,6 +44,22 @@ function tailJson(bytes: Buffer): string | { base64: string } {
 }
 
 const SOCKET_WORDS: Readonly<Record<number, string>> = { 1: 'connect', 2: 'bind', 3: 'listen', 4: 'accept' }
+const FILE_WORDS: Readonly<Record<number, string>> = {
+  1: 'read',
+  2: 'write',
+  3: 'remove',
+  4: 'rename to',
+  5: 'link',
+  6: 'change mode or owner of',
+  7: 'cut short'
+}
+const MOUNT_WORDS: Readonly<Record<number, string>> = {
+  1: 'mount',
+  2: 'unmount',
+  3: 'remount',
+  4: 'move',
+  5: 'pivot to'
+}
 const AF_INET = 2
 
 /** What happened, in one line, without time and author. */
@@ -65,9 +81,13 @@ export function recordText(record: LogRecord): string {
     case 'socket':
       return `${SOCKET_WORDS[Number(fields['operation'])] ?? 'socket'} ${addressText(record)}`
     case 'file':
-      return `${fields['operation'] === 2 ? 'write' : 'read'} ${tail('path')}`
+      return `${FILE_WORDS[Number(fields['operation'])] ?? 'file'} ${tail('path')}`
+    case 'local':
+      return `${SOCKET_WORDS[Number(fields['operation'])] ?? 'socket'} ${tail('path').replace(/^\0/, '@') || 'unnamed'}`
+    case 'namespace':
+      return `${fields['operation'] === 2 ? 'enter' : 'unshare'} 0x${Number(fields['flags']).toString(16)}`
     case 'mount':
-      return `${tail('source')} on ${tail('target')} (${tail('type')})`
+      return `${MOUNT_WORDS[Number(fields['operation'])] ?? 'mount'} ${tail('source')} on ${tail('target')} (${tail('type')})`
     case 'signal':
       return `signal ${field('signal')} to ${field('target')}`
     case 'ptrace':

@@ -9,6 +9,7 @@ import { RecordingListener } from './launched.ts'
 import { temporaryDirectory } from './temporary.ts'
 
 const CHANNEL_FD = 3
+export const EXTRA_FD = 4
 const MIB = 1024 * 1024
 
 export interface BareGuestOptions {
@@ -16,6 +17,12 @@ export interface BareGuestOptions {
   diskBytes?: number
   processesMax?: number
   image?: string
+  /** Another kernel than the set-up's. */
+  kernelPath?: string
+  /** More of its command line. */
+  parameters?: readonly string[]
+  /** Descriptors that it inherits as well, from `EXTRA_FD` on. */
+  fds?: readonly number[]
 }
 
 /** A real guest without jail, cgroup or daemon: kernel, init and channel alone. */
@@ -42,13 +49,14 @@ export async function bareGuest(options: BareGuestOptions = {}): Promise<BareGue
     await createWritableLayer({ path: disk, sizeBytes: diskBytes, uid: undefined })
     const socketPath = join(directory.path, 's')
     const command = [
-      artifacts.kernelPath,
+      options.kernelPath ?? artifacts.kernelPath,
       `mem=${memoryBytes / MIB}M`,
       ...['seccomp=off', 'con=null', 'con0=null,fd:1', 'quiet', `initrd=${artifacts.initrdPath}`],
       ...[`ubd0rc=${artifacts.imagePath}`, `ubd1=${disk}`],
-      ...[`soda_channel.fd=${CHANNEL_FD}`, `ishare.processes=${processesMax}`]
+      ...[`soda_channel.fd=${CHANNEL_FD}`, `ishare.processes=${processesMax}`],
+      ...(options.parameters ?? [])
     ]
-    const { child, ended, output } = await start(command, socketPath, directory.path)
+    const { child, ended, output } = await start(command, socketPath, directory.path, options.fds)
     resources.defer(async () => {
       child.kill('SIGKILL')
       await ended
@@ -79,11 +87,12 @@ export async function bareGuest(options: BareGuestOptions = {}): Promise<BareGue
 async function start(
   command: string[],
   socketPath: string,
-  home: string
+  home: string,
+  fds: readonly number[] = []
 ): Promise<{ child: ChildProcess; ended: Promise<void>; output: () => string }> {
   await using socket = await listenForGuest(socketPath)
   const child = spawn('taskset', ['--cpu-list', '1', ...command], {
-    stdio: ['ignore', 'pipe', 'pipe', socket.fd],
+    stdio: ['ignore', 'pipe', 'pipe', socket.fd, ...fds],
     env: { HOME: home, TMPDIR: '/dev/shm', PATH: process.env['PATH'] }
   })
   let text = ''

@@ -34,6 +34,8 @@ enum kernort_class kernort_record_class(enum kernort_kind kind)
 	case KERNORT_KIND_ptrace:
 	case KERNORT_KIND_socket:
 	case KERNORT_KIND_signal:
+	case KERNORT_KIND_local:
+	case KERNORT_KIND_namespace:
 		return KERNORT_CLASS_PROCESS;
 	case KERNORT_KIND_fork:
 	case KERNORT_KIND_exit:

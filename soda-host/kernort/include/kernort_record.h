@@ -59,6 +59,8 @@ struct kernort_bytes32 {
 	X(mount, 22, 16, 3, KERNORT_MOUNT) \
 	X(ptrace, 23, 16, 0, KERNORT_PTRACE) \
 	X(signal, 24, 16, 0, KERNORT_SIGNAL) \
+	X(local, 25, 8, 1, KERNORT_LOCAL) \
+	X(namespace, 26, 16, 0, KERNORT_NAMESPACE) \
 	X(tty, 32, 16, 1, KERNORT_TTY) \
 	X(klog, 33, 8, 1, KERNORT_KLOG) \
 	X(syslog, 34, 8, 1, KERNORT_SYSLOG) \
@@ -79,6 +81,7 @@ struct kernort_bytes32 {
 #define KERNORT_FORK(F, T) F(u32, parent) F(u32, child) F(u64, clone_flags)
 /* status as wait(2) has it */
 #define KERNORT_EXIT(F, T) F(u32, parent) F(u32, status)
+/* gid: the effective one; capabilities: the effective ones */
 #define KERNORT_CRED(F, T)                                            \
 	F(u32, uid_before) F(u32, uid_after) F(u32, euid_before)      \
 	F(u32, euid_after) F(u32, gid_before) F(u32, gid_after)       \
@@ -87,19 +90,24 @@ struct kernort_bytes32 {
 #define KERNORT_SOCKET(F, T)                                     \
 	F(u16, operation) F(u16, family) F(u16, type) F(u16, port) \
 	F(kernort_bytes16, address)
-/* operation: 1 open for reading, 2 for writing */
+/* operation: 1 open for reading, 2 for writing, 3 removed, 4 renamed to this, 5 linked, 6 mode or owner, 7 cut short */
 #define KERNORT_FILE(F, T) F(u32, operation) F(u32, mode) F(u64, inode) T(path)
 /* operation: 1 mount, 2 unmount, 3 remount, 4 move, 5 pivot of the root */
 #define KERNORT_MOUNT(F, T) F(u32, operation) F(u32, reserved) F(u64, flags) T(source) T(target) T(type)
+/* mode: PTRACE_MODE_* of the kernel; 0: the process lets its parent trace it */
 #define KERNORT_PTRACE(F, T) F(u32, target) F(u32, target_uid) F(u32, mode) F(u32, reserved)
 #define KERNORT_SIGNAL(F, T) F(u32, target) F(u32, target_uid) F(u32, signal) F(u32, reserved)
+/* A Unix socket; operation as in socket. Path as bind(2) has it: one that begins with a zero byte is abstract. */
+#define KERNORT_LOCAL(F, T) F(u16, operation) F(u16, type) F(u32, reserved) T(path)
+/* operation: 1 unshared, 2 entered; flags as clone(2) has them */
+#define KERNORT_NAMESPACE(F, T) F(u32, operation) F(u32, reserved) F(u64, flags)
 /* direction: 1 typed, 2 shown, 3 resized; device as major << 20 | minor */
 #define KERNORT_TTY(F, T)                                           \
 	F(u32, device) F(u32, session) F(u16, direction) F(u16, columns) \
 	F(u16, rows) F(u16, reserved) T(data)
 #define KERNORT_KLOG(F, T) F(u32, level) F(u32, facility) T(text)
 #define KERNORT_SYSLOG(F, T) F(u32, priority) F(u32, reserved) T(text)
-/* topic: 1 processes, 2 sockets, 3 load */
+/* topic: 1 processes, 2 sockets, 3 load; parts: 0 while more follow; cause: 0 the time, else the sid of an alert */
 #define KERNORT_SNAPSHOT(F, T) F(u32, topic) F(u32, part) F(u32, parts) F(u32, cause) T(text)
 /* severity: 1 is the gravest */
 #define KERNORT_ALERT(F, T) F(u32, gid) F(u32, sid) F(u32, revision) F(u32, severity) T(message) T(evidence)
@@ -130,7 +138,7 @@ enum kernort_kind {
 /* What is shed first when memory runs short is last here. */
 enum kernort_class {
 	KERNORT_CLASS_ALERT, /* alert, boot, shutdown, clock, shed */
-	KERNORT_CLASS_PROCESS, /* exec, cred, mount, ptrace, socket, signal */
+	KERNORT_CLASS_PROCESS, /* exec, cred, mount, ptrace, socket, signal, local, namespace */
 	KERNORT_CLASS_DETAIL, /* fork, exit, file, syslog, klog, snapshot */
 	KERNORT_CLASS_BULK, /* tty */
 	KERNORT_CLASSES

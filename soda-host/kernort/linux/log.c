@@ -37,6 +37,7 @@
 #include "log.h"
 #include "push.h"
 #include "queue.h"
+#include "snapshot.h"
 
 bool kernort_on __ro_after_init;
 
@@ -52,8 +53,9 @@ static void tell_time(struct kernort_subject *subject)
 	subject->realtime_ns = subject->monotonic_ns + (u64)READ_ONCE(distance);
 }
 
-static void tell_process(struct kernort_subject *subject)
+void kernort_log_author(struct kernort_subject *subject)
 {
+	memset(subject, 0, sizeof(*subject));
 	if (!in_task())
 		return;
 	strscpy_pad(subject->comm, current->comm, sizeof(subject->comm));
@@ -103,16 +105,16 @@ static int note_distance(struct notifier_block *block, unsigned long was_set, vo
 
 static struct notifier_block distance_notifier = { .notifier_call = note_distance };
 
-void kernort_log(enum kernort_kind kind, const void *fields, const struct kernort_piece *tails)
+void kernort_log_as(const struct kernort_subject *author, enum kernort_kind kind, const void *fields,
+		    const struct kernort_piece *tails)
 {
-	struct kernort_subject subject = { 0 };
 	enum kernort_class class = kernort_record_class(kind);
+	struct kernort_subject subject = *author;
 	unsigned long flags;
 	bool is_urgent;
 
 	if (!kernort_is_on())
 		return;
-	tell_process(&subject);
 	raw_spin_lock_irqsave(&lock, flags);
 	/* Under the lock: so that what comes later in the log is not earlier by its clock. */
 	tell_time(&subject);
@@ -121,6 +123,16 @@ void kernort_log(enum kernort_kind kind, const void *fields, const struct kernor
 	is_urgent = kind == KERNORT_KIND_alert || kernort_ring_is_half_full(&ring, class);
 	raw_spin_unlock_irqrestore(&lock, flags);
 	kernort_push_soon(is_urgent && !irqs_disabled());
+	if (kind == KERNORT_KIND_alert)
+		kernort_snapshot_request(((const struct kernort_alert *)fields)->sid);
+}
+
+void kernort_log(enum kernort_kind kind, const void *fields, const struct kernort_piece *tails)
+{
+	struct kernort_subject author;
+
+	kernort_log_author(&author);
+	kernort_log_as(&author, kind, fields, tails);
 }
 
 static u8 gravest(u8 severity, const struct kernort_record_header *record)

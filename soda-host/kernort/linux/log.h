@@ -28,4 +28,11 @@ static inline bool kernort_is_on(void)
  */
 void kernort_log(enum kernort_kind kind, const void *fields, const struct kernort_piece *tails);
 
+/* Who acts now; the times are not filled in. */
+void kernort_log_author(struct kernort_subject *author);
+
+/* As kernort_log(), an event that @author brought about earlier. Its time is now: the log's order is that of its clock. */
+void kernort_log_as(const struct kernort_subject *author, enum kernort_kind kind, const void *fields,
+		    const struct kernort_piece *tails);
+
 #endif

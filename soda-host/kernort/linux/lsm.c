@@ -2,15 +2,22 @@
 /*
  * Kernort as a Linux Security Module.
  *
- * Built in, named by CONFIG_LSM, never unloaded. It holds no hooks yet: this
- * file is where they will be registered.
+ * Built in, named by CONFIG_LSM, never unloaded. Hooks are registered here, one
+ * file for each kind of act; where the framework has no hook, a patch of the
+ * kernel calls (include/linux/kernort.h). They write down and let pass; what
+ * they deny, they deny for their own sake only (see process.c).
  */
 
 #define pr_fmt(fmt) "kernort: " fmt
 
 #include <linux/init.h>
-#include <linux/lsm_hooks.h>
+#include <linux/limits.h>
+#include <linux/notifier.h>
+#include <linux/panic_notifier.h>
 #include <linux/printk.h>
+#include <linux/reboot.h>
+
+#include "hooks.h"
 
 #define KERNORT_VERSION "0.1.0"
 
@@ -20,18 +27,38 @@
  */
 #define LSM_ID_KERNORT 0x6b65726e6f7274ULL
 
-static const struct lsm_id kernort_lsmid = {
+const struct lsm_id kernort_lsmid = {
 	.name = "kernort",
 	.id = LSM_ID_KERNORT,
 };
 
+/* Runs before the notifiers of push.c, which log the end: these are the first that are registered. */
+static int flush(struct notifier_block *block, unsigned long event, void *data)
+{
+	kernort_terminal_flush();
+	kernort_klog_flush();
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block reboot_block = { .notifier_call = flush, .priority = INT_MAX };
+static struct notifier_block panic_block = { .notifier_call = flush, .priority = INT_MAX };
+
 static int __init kernort_init(void)
 {
 	pr_info("version " KERNORT_VERSION "\n");
+	kernort_process_init();
+	kernort_socket_init();
+	kernort_file_init();
+	kernort_mount_init();
+	kernort_klog_init();
+	kernort_syslog_init();
+	register_reboot_notifier(&reboot_block);
+	atomic_notifier_chain_register(&panic_notifier_list, &panic_block);
 	return 0;
 }
 
 DEFINE_LSM(kernort) = {
 	.id = &kernort_lsmid,
 	.init = kernort_init,
+	.blobs = &kernort_blobs,
 };

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Files that are watched: opened, removed, renamed, linked, changed.
+ *
+ * Theory of operation
+ *
+ * Goal: whatever name an intruder comes by, an act on a watched file is
+ * written down; an act on any other file costs next to nothing.
+ *
+ * A file is watched if its path within its file system is, or its path from
+ * the top of all mounts is. The first holds when it is reached by a bind mount
+ * or from a changed root, the second when something was mounted over a watched
+ * folder. Where both are the same (the mount that is the process's root, which
+ * is nearly always) only the first is worked out. Symbolic links play no part:
+ * what is looked at is where they led.
+ *
+ * A file system of layers opens the file below as well; that is the same act.
+ */
+
+#include <linux/dcache.h>
+#include <linux/fs.h>
+#include <linux/fs_struct.h>
+#include <linux/limits.h>
+#include <linux/path.h>
+#include <linux/sched.h>
+#include <linux/spinlock.h>
+
+#include "hooks.h"
+
+enum operation {
+	OPEN_READING = 1,
+	OPEN_WRITING,
+	REMOVED,
+	RENAMED,
+	LINKED,
+	MODE_OR_OWNER,
+	CUT_SHORT,
+};
+
+/* Guards the room; held for as long as a record takes. */
+static DEFINE_SPINLOCK(path_lock);
+static char path_room[PATH_MAX];
+
+/* The watched path of a file, in the room; NULL if there is none. */
+static const char *watched_path(const struct path *path, bool is_reading)
+{
+	const char *text = dentry_path_raw(path->dentry, path_room, sizeof(path_room));
+	bool is_watched = !IS_ERR(text) && kernort_is_watched(text, is_reading);
+
+	if (!is_watched && path->mnt == current->fs->root.mnt)
+		return NULL;
+	text = kernort_path_text(path, path_room, sizeof(path_room));
+	return is_watched || kernort_is_watched(text, is_reading) ? text : NULL;
+}
+
+static void log_file(enum operation operation, const struct path *path)
+{
+	struct kernort_piece tail;
+	const char *text;
+
+	if (!kernort_is_on() || !current->fs)
+		return;
+	spin_lock(&path_lock);
+	text = watched_path(path, operation == OPEN_READING);
+	if (text) {
+		const struct inode *inode = d_backing_inode(path->dentry);
+		struct kernort_file fields = {
+			.operation = operation,
+			.mode = inode ? inode->i_mode : 0,
+			.inode = inode ? inode->i_ino : 0,
+		};
+
+		tail = kernort_text(text);
+		kernort_log(KERNORT_KIND_file, &fields, &tail);
+	}
+	spin_unlock(&path_lock);
+}
+
+static void log_entry(enum operation operation, const struct path *folder, struct dentry *dentry)
+{
+	struct path path = { .mnt = folder->mnt, .dentry = dentry };
+
+	log_file(operation, &path);
+}
+
+static int file_open(struct file *file)
+{
+	if (!(file->f_mode & FMODE_BACKING) && S_ISREG(file_inode(file)->i_mode) | S_ISBLK(file_inode(file)->i_mode))
+		log_file(file->f_mode & FMODE_WRITE ? OPEN_WRITING : OPEN_READING, &file->f_path);
+	return 0;
+}
+
+static int path_unlink(const struct path *folder, struct dentry *dentry)
+{
+	log_entry(REMOVED, folder, dentry);
+	return 0;
+}
+
+static int path_rename(const struct path *old_folder, struct dentry *old, const struct path *new_folder,
+		       struct dentry *new, unsigned int flags)
+{
+	log_entry(REMOVED, old_folder, old);
+	log_entry(RENAMED, new_folder, new);
+	return 0;
+}
+
+/* Both ends: a second name for a secret, or a secret's name for something else. */
+static int path_link(struct dentry *old, const struct path *folder, struct dentry *new)
+{
+	log_entry(LINKED, folder, old);
+	log_entry(LINKED, folder, new);
+	return 0;
+}
+
+static int path_symlink(const struct path *folder, struct dentry *dentry, const char *target)
+{
+	log_entry(LINKED, folder, dentry);
+	return 0;
+}
+
+static int path_chmod(const struct path *path, umode_t mode)
+{
+	log_file(MODE_OR_OWNER, path);
+	return 0;
+}
+
+static int path_chown(const struct path *path, kuid_t uid, kgid_t gid)
+{
+	log_file(MODE_OR_OWNER, path);
+	return 0;
+}
+
+static int path_truncate(const struct path *path)
+{
+	log_file(CUT_SHORT, path);
+	return 0;
+}
+
+static struct security_hook_list hooks[] __ro_after_init = {
+	LSM_HOOK_INIT(file_open, file_open),
+	LSM_HOOK_INIT(path_unlink, path_unlink),
+	LSM_HOOK_INIT(path_rmdir, path_unlink),
+	LSM_HOOK_INIT(path_rename, path_rename),
+	LSM_HOOK_INIT(path_link, path_link),
+	LSM_HOOK_INIT(path_symlink, path_symlink),
+	LSM_HOOK_INIT(path_chmod, path_chmod),
+	LSM_HOOK_INIT(path_chown, path_chown),
+	LSM_HOOK_INIT(path_truncate, path_truncate),
+};
+
+void __init kernort_file_init(void)
+{
+	security_add_hooks(hooks, ARRAY_SIZE(hooks), &kernort_lsmid);
+}
