@@ -15,6 +15,8 @@ export interface ProviderLimits {
   stagingMs: number
   /** Results are kept for the consumer this long after the lease ends. */
   keepMs: number
+  /** A factory has this long to make and send a kernel, at a time. */
+  kernelMs: number
   /** A program that is stopped has this long to end by itself. */
   stopGraceMs: number
 }
@@ -26,6 +28,7 @@ export const PROVIDER_LIMITS: ProviderLimits = {
   firstMessageMs: 10 * SECOND_MS,
   stagingMs: 5 * MINUTE_MS,
   keepMs: DAY_MS,
+  kernelMs: MINUTE_MS,
   stopGraceMs: 5 * SECOND_MS
 }
 

@@ -109,6 +109,8 @@ export const providerMessage = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('outputEnd'), offset }),
   z.strictObject({ type: z.literal('filesEnd'), bytes: offset }),
   z.strictObject({ type: z.literal('receipt'), token }),
+  /** The kernel is there; it boots when the consumer says so. */
+  z.strictObject({ type: z.literal('manifest'), token }),
   /** Everything about the run but its receipt is gone. */
   z.strictObject({ type: z.literal('settled') }),
   taken

@@ -1,5 +1,6 @@
 import type { Startable, Stream, StreamHandler, StreamHandlerOptions } from '@libp2p/interface'
 import type { Limits } from '../src/documents/fields.ts'
+import type { KernelManifest } from '../src/documents/kernel-manifest.ts'
 import type { Lease } from '../src/documents/lease.ts'
 import type { Offer } from '../src/documents/offer.ts'
 import type { Receipt } from '../src/documents/receipt.ts'
@@ -15,6 +16,17 @@ export interface StreamRegistrar {
   unhandle(protocol: string): Promise<void>
 }
 
+/** What makes the kernels of leases: iFactory's shape, in this process or at the other end of a stream. */
+export interface KernelFactory {
+  /** Its peer id. */
+  readonly id: string
+  /** @throws ERR_FACTORY_REFUSED, ERR_FACTORY_BUSY, ERR_FACTORY_UNREACHABLE */
+  issue(
+    agreed: { offer: string; acceptance: string; lease: string },
+    signal: AbortSignal
+  ): Promise<{ manifest: string; chunks: AsyncIterable<Uint8Array> } & AsyncDisposable>
+}
+
 /** What the provider's side of iRun works with. */
 export interface RunHandlerComponents {
   registrar: StreamRegistrar
@@ -22,6 +34,8 @@ export interface RunHandlerComponents {
   identity: Identity
   /** The offers of this provider that may be accepted now, as it signed them. */
   offers: { current(): readonly string[] }
+  /** Those that the offers name. @default none: base kernels boot, which seal nothing */
+  factories?: readonly KernelFactory[]
 }
 
 export interface RunHandlerInit {
@@ -71,6 +85,20 @@ export interface RunClientInit {
   limits?: Partial<ConsumerLimits>
 }
 
+/** Whose kernel shall boot, and to whom it seals. */
+export interface KernelWish {
+  /** Peer ids of factories that are believed. */
+  factories: readonly string[]
+  /** X25519 public keys (32 bytes each): who may read the sealed log. */
+  logKeys: readonly Uint8Array[]
+  /** The provider sees how grave alerts are, not what they say. @default true */
+  showsSeverity?: boolean
+  /** Digest of the compiled rules that the kernel takes. */
+  ruleset?: string
+  /** At most 16176 bytes. */
+  policy?: Uint8Array
+}
+
 export interface SubmitRequest {
   offer: Verified<Offer>
   /** Multiaddrs of the provider. @default those of the offer */
@@ -80,6 +108,8 @@ export interface SubmitRequest {
   image: string
   /** JWT of an issuer that the rules name, if they ask for one. */
   token?: string
+  /** Absent: a base kernel, which seals nothing; only offers that name no factory are taken then. */
+  kernel?: KernelWish
   program: { argv: string[]; env?: Record<string, string>; terminal?: HostProgram['terminal'] }
   /** Files and directories to copy into the program's working directory, under their own names. */
   inputs?: readonly string[]
@@ -186,7 +216,8 @@ export interface RunClient extends AsyncDisposable {
    * Accept an offer and obtain a lease on it.
    *
    * @throws ERR_RUN_REFUSED with the provider's reasons, ERR_PROVIDER_UNREACHABLE, ERR_PROVIDER_DISHONEST,
-   * ERR_LEASE_MISMATCH, ERR_RUN_FILES when an input cannot be read
+   * ERR_LEASE_MISMATCH, ERR_RUN_FILES when an input cannot be read, ERR_MANIFEST_UNTRUSTED when no factory is believed
+   * by both
    */
   submit(request: SubmitRequest): Promise<RunHandle>
   /** @throws ERR_RUN_UNKNOWN, ERR_RUN_STATE when there is nothing left to attach to */
@@ -209,6 +240,8 @@ export interface RunClient extends AsyncDisposable {
   stop(runId: string, options?: { signal?: AbortSignal }): Promise<void>
   /** The receipt, once there is one. @throws ERR_RUN_UNKNOWN */
   receipt(runId: string): Promise<Verified<Receipt> | undefined>
+  /** Of the kernel that booted; undefined before it has been seen, and where a base kernel boots. @throws ERR_RUN_UNKNOWN */
+  manifest(runId: string): Promise<Verified<KernelManifest> | undefined>
   /** Detach every handle and close the store. */
   close(): Promise<void>
 }

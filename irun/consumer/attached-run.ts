@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { SECOND_MS } from '../../src/constants.ts'
 import {
   checkLease,
+  checkManifest,
   checkReceipt,
   verifyDocument,
   verifyKeptDocument,
@@ -14,7 +15,7 @@ import {
   type Receipt,
   type Verified
 } from '../../src/documents/index.ts'
-import { DocumentError, RunError } from '../../src/errors.ts'
+import { DocumentError, FactoryError, RunError } from '../../src/errors.ts'
 import type { RunStatus } from '../messages.ts'
 import type { RunStore } from '../run-store.ts'
 import { statesBetween, transition, type RunState, type RunStep } from '../state-machine.ts'
@@ -120,6 +121,26 @@ export class AttachedRun implements AsyncDisposable {
     this.advance('lease', { lease: token, expiresAtMs: lease.payload.exp * SECOND_MS })
   }
 
+  /**
+   * The provider has the kernel, and waits for our word. Compared before anything boots.
+   * @throws ERR_PROVIDER_DISHONEST when it is not the one that was agreed on
+   */
+  async takeManifest(token: string): Promise<void> {
+    const { offer, acceptance } = this.#run
+    const lease = this.#lease
+    if (lease === undefined) throw new RunError('ERR_RUN_STATE', 'a kernel manifest without a lease')
+    await believing(async () => {
+      const manifest = await verifyDocument('kernel-manifest', token)
+      const agreement = {
+        offer: await verifyKeptDocument('offer', offer),
+        acceptance: await verifyKeptDocument('acceptance', acceptance),
+        lease
+      }
+      checkManifest(manifest, agreement, Date.now())
+    })
+    this.patch({ manifest: token })
+  }
+
   /** @throws ERR_PROVIDER_DISHONEST when the receipt is not what was seen of the run */
   async takeReceipt(token: string): Promise<void> {
     await this.checkReceipt(token)
@@ -200,7 +221,7 @@ async function believing<T>(check: () => Promise<T>): Promise<T> {
   try {
     return await check()
   } catch (error) {
-    if (!(error instanceof DocumentError)) throw error
+    if (!(error instanceof DocumentError || error instanceof FactoryError)) throw error
     throw new RunError(
       'ERR_PROVIDER_DISHONEST',
       `the provider sent a document that does not hold: ${error.message}`,

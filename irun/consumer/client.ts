@@ -3,9 +3,12 @@ import { randomBytes } from 'node:crypto'
 import { join, resolve } from 'node:path'
 import { MINUTE_MS, PROTOCOL_EXEC, PROTOCOL_RUN, SECOND_MS } from '../../src/constants.ts'
 import {
+  agreedFactory,
   digestOf,
   signDocument,
   verifyKeptDocument,
+  type Acceptance,
+  type KernelManifest,
   type Receipt,
   type Verified
 } from '../../src/documents/index.ts'
@@ -157,6 +160,11 @@ class LibP2PRunClient implements RunClient {
     return receipt === undefined ? undefined : verifyKeptDocument('receipt', receipt, { issuer: peer })
   }
 
+  async manifest(runId: string): Promise<Verified<KernelManifest> | undefined> {
+    const { manifest } = this.#find(runId)
+    return manifest === undefined ? undefined : verifyKeptDocument('kernel-manifest', manifest)
+  }
+
   async close(): Promise<void> {
     await Promise.all([...this.#drivers].map((driver) => driver.detach()))
     this.#store[Symbol.dispose]()
@@ -183,6 +191,8 @@ class LibP2PRunClient implements RunClient {
         'ERR_RUN_FAILED',
         `the program cannot be sent: ${checked.error.issues[0]?.message ?? ''}`
       )
+    const kernel = wishOf(request)
+    agreedFactory(offer.payload, { kernel })
     const inputs = await checkInputs(request.inputs ?? [])
     const [now, runId, nonce] = [Math.floor(Date.now() / SECOND_MS), newRunId(), newNonce()]
     const acceptance = await signDocument(
@@ -197,7 +207,8 @@ class LibP2PRunClient implements RunClient {
         runId,
         offerDigest: digestOf(offer.token),
         termsDigest: offer.payload.terms.digest,
-        request: { limits, image, ...(token === undefined ? {} : { token }) }
+        request: { limits, image, ...(token === undefined ? {} : { token }) },
+        ...(kernel === undefined ? {} : { kernel })
       },
       this.#components.identity
     )
@@ -311,4 +322,17 @@ function newRequestId(): string {
 /** @see the nonce of src/documents/fields.ts */
 function newNonce(): string {
   return randomBytes(16).toString('base64url')
+}
+
+/** As the acceptance says it. */
+function wishOf({ kernel }: SubmitRequest): Acceptance['kernel'] {
+  if (kernel === undefined) return undefined
+  const { factories, logKeys, showsSeverity = true, ruleset, policy = new Uint8Array() } = kernel
+  return {
+    factories: [...factories],
+    logKeys: logKeys.map((key) => Buffer.from(key).toString('base64url')),
+    showsSeverity,
+    ...(ruleset === undefined ? {} : { ruleset }),
+    ...(policy.length === 0 ? {} : { policy: Buffer.from(policy).toString('base64url') })
+  }
 }

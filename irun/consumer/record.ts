@@ -20,6 +20,8 @@ export interface ConsumerRun extends StoredRun {
   /** Compact JWS; set from `leased` on. */
   lease?: string
   expiresAtMs?: number
+  /** Compact JWS, of the kernel that was agreed on. */
+  manifest?: string
   /** What the provider says; the receipt must say the same. */
   outcome?: Receipt['outcome']
   filesBytes?: number

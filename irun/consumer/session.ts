@@ -53,6 +53,7 @@ export class ConsumerSession {
   #isOutputEnded = false
   #isSettled = false
   #receipt: string | undefined
+  #manifest: string | undefined
   #download: FilesDownload | undefined
   #filesEnd: number | undefined
 
@@ -182,6 +183,9 @@ export class ConsumerSession {
       case 'receipt':
         this.#receipt = message.token
         break
+      case 'manifest':
+        this.#manifest = message.token
+        break
       case 'settled':
         this.#isSettled = true
         break
@@ -263,7 +267,10 @@ export class ConsumerSession {
     if (!this.#isView) {
       if (run.record.isCancelled === true && !hasReached(run.record.state, 'exited')) await this.cancel()
       if (run.record.state === 'leased') await this.#stage(signal)
-      if (run.record.state === 'staged') await this.#say({ type: 'start' })
+      if (run.record.state === 'staged') {
+        if (run.lease?.payload.factory !== undefined) await this.#checkKernel(signal)
+        if (!this.#isOver()) await this.#say({ type: 'start' })
+      }
     }
     await this.#until(() => hasReached(run.record.state, 'exited'), signal)
     if (this.#isView) return
@@ -281,6 +288,16 @@ export class ConsumerSession {
         await sendData(this.#stream, CHANNEL_STAGING, this.#staging, chunk, signal)
     await this.#say({ type: 'stagingEnd', bytes: this.#staging.sentBytes })
     await this.#until(() => this.#run.record.state !== 'leased', signal)
+  }
+
+  /** Nothing boots before we have seen that it is the kernel that was agreed on. */
+  async #checkKernel(signal: AbortSignal): Promise<void> {
+    await this.#until(() => this.#manifest !== undefined || this.#isOver(), signal)
+    if (this.#manifest !== undefined) await this.#run.takeManifest(this.#manifest)
+  }
+
+  #isOver(): boolean {
+    return hasReached(this.#run.record.state, 'exited')
   }
 
   async #collect(signal: AbortSignal): Promise<void> {

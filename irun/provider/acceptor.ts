@@ -8,6 +8,7 @@
  */
 import { SECOND_MS } from '../../src/constants.ts'
 import {
+  agreedFactory,
   checkAcceptance,
   digestOf,
   offeredImage,
@@ -17,7 +18,7 @@ import {
   type Offer,
   type Verified
 } from '../../src/documents/index.ts'
-import { DocumentError, hasCode, RulesError, RunError } from '../../src/errors.ts'
+import { DocumentError, hasCode, isIShareError, RulesError, RunError } from '../../src/errors.ts'
 import { evaluate, verifyAccessToken, type Grant } from '../../src/rules/index.ts'
 import type { HostCapacity, HostProgram } from '../host.ts'
 import { HostedRunTask, type HostedRunContext } from './hosted-run.ts'
@@ -37,6 +38,13 @@ export interface AcceptorContext extends HostedRunContext {
   offers: { current(): readonly string[] }
   /** Every run that is known, and where a new one goes. */
   runs: { all(): Iterable<HostedRunTask>; add(run: HostedRunTask): void }
+}
+
+/** What a lease is granted on; verified, and compared with each other. */
+interface Agreed {
+  acceptance: Verified<Acceptance>
+  offer: Verified<Offer>
+  factory: string | undefined
 }
 
 export class Acceptor {
@@ -89,21 +97,19 @@ export class Acceptor {
     })
     const offer = await this.#offerOf(acceptance)
     checkAcceptance(acceptance, offer)
+    const factory = this.#factoryOf(acceptance, offer)
     // What is free must not change between the question and the answer.
-    const turn = this.#last.then(() => this.#decide(submission, acceptance, offer))
+    const turn = this.#last.then(() => this.#decide(submission, { acceptance, offer, factory }))
     this.#last = turn.catch(() => undefined)
     return turn
   }
 
-  async #decide(
-    submission: Submission,
-    acceptance: Verified<Acceptance>,
-    offer: Verified<Offer>
-  ): Promise<HostedRunTask> {
+  async #decide(submission: Submission, agreed: Agreed): Promise<HostedRunTask> {
+    const { acceptance, offer } = agreed
     // Not the session's signal: the consumer may vanish now and ask again.
     const signal = AbortSignal.any([this.#context.signal, AbortSignal.timeout(HOST_ANSWER_MS)])
     const grant = await this.#grantOf(acceptance.payload, offer.payload, signal)
-    const record = this.#record(submission, acceptance, offer.payload, grant)
+    const record = this.#record(submission, agreed, grant)
     this.#context.store.insert(record)
     try {
       await this.#context.host.create(serverSpecOf(record), signal)
@@ -115,6 +121,20 @@ export class Acceptor {
       await this.#forget(record)
       throw error
     }
+  }
+
+  /** Whose kernel boots. Without one that both believe nothing does, unless neither wants any. */
+  #factoryOf(acceptance: Verified<Acceptance>, offer: Verified<Offer>): string | undefined {
+    let agreed: string | undefined
+    try {
+      agreed = agreedFactory(offer.payload, acceptance.payload)
+    } catch (cause) {
+      if (!isIShareError(cause)) throw cause
+      throw new RunError('ERR_RUN_REFUSED', 'no factory', [cause.message], { cause })
+    }
+    if (agreed !== undefined && !this.#context.factories.some(({ id }) => id === agreed))
+      throw new RunError('ERR_RUN_REFUSED', 'no such factory', [`factory ${agreed} is not used any more`])
+    return agreed
   }
 
   /** The offer that is accepted: one of ours, and still valid. */
@@ -159,10 +179,10 @@ export class Acceptor {
 
   #record(
     { peer, program }: Submission,
-    { payload, digest }: Verified<Acceptance>,
-    offer: Offer,
+    { acceptance, offer: { payload: offer, token: offerToken }, factory }: Agreed,
     { limits, egress, inboundPorts }: Grant
   ): ProviderRun {
+    const { payload, digest, token } = acceptance
     const { runId, nonce, exp, request } = payload
     const image = offeredImage(offer, request.image)
     if (image === undefined)
@@ -182,6 +202,7 @@ export class Acceptor {
       egress,
       inboundPorts,
       image: { name: image.name, digest: image.digest },
+      ...(factory !== undefined && { kernel: { factory, offer: offerToken, acceptance: token } }),
       createdAtMs: now * SECOND_MS,
       expiresAtMs,
       keepUntilMs: expiresAtMs + this.#context.limits.keepMs,
@@ -203,6 +224,7 @@ export class Acceptor {
         acceptanceDigest: acceptance.digest,
         limits: record.limits,
         image: record.image,
+        ...(record.kernel !== undefined && { factory: record.kernel.factory }),
         egress: record.egress,
         inboundPorts: record.inboundPorts,
         keepUntil: Math.floor(record.keepUntilMs / SECOND_MS)

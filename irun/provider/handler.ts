@@ -56,13 +56,14 @@ class LibP2PRunHandler implements RunHandler {
 
   async start(): Promise<void> {
     if (this.#running !== undefined) return
-    const { host, identity, offers, registrar } = this.#components
+    const { host, identity, offers, registrar, factories = [] } = this.#components
     const controller = new AbortController()
     const store = new RunStore<ProviderRun>(join(this.#init.stateDir, 'provider.sqlite'))
     const onError = this.#init.onError ?? (() => undefined)
     const context: HostedRunContext = {
       host,
       identity,
+      factories,
       store,
       limits: this.#limits,
       onError,

@@ -11,10 +11,12 @@ import type { ProviderLimits } from '../limits.ts'
 import type { HostServer, RunHost } from '../host.ts'
 import type { RunStatus } from '../messages.ts'
 import type { RunStore } from '../run-store.ts'
+import type { KernelFactory } from '../types.ts'
 import type { Identity } from '../../src/identity/index.ts'
 import { hasCode, RunError } from '../../src/errors.ts'
 import { canTake, hasReached, isFinal, transition, type RunStep } from '../state-machine.ts'
 import { BackOff, Bell, pause } from '../waiting.ts'
+import { fetchKernel, isForGood } from './kernel.ts'
 import { LOST_SERVER, outcomeOf, signReceipt, type ServerOutcome } from './receipt.ts'
 import type { ProviderRun } from './record.ts'
 
@@ -27,6 +29,7 @@ const HOST_RETRY_MS_MAX = 10_000
 export interface HostedRunContext {
   host: RunHost
   identity: Identity
+  factories: readonly KernelFactory[]
   store: RunStore<ProviderRun>
   limits: ProviderLimits
   onError: (error: unknown, runId?: string) => void
@@ -91,8 +94,11 @@ export class HostedRunTask {
     this.#progressedAtMs = Date.now()
   }
 
-  /** Start the program; harmless once it was started. @throws ERR_RUN_STATE before `staged` */
+  /** Start the program; harmless once it was started. @throws ERR_RUN_STATE before `staged`, and without its kernel */
   start(): void {
+    const { kernel, manifest, runId } = this.#record
+    if (kernel !== undefined && manifest === undefined)
+      throw new RunError('ERR_RUN_STATE', `run ${runId} waits for its kernel`)
     if (!hasReached(this.#record.state, 'booting')) this.advance('boot')
   }
 
@@ -139,13 +145,48 @@ export class HostedRunTask {
   }
 
   async #awaitStart(signal: AbortSignal): Promise<void> {
-    const deadlineMs = Math.min(
-      this.#progressedAtMs + this.#context.limits.stagingMs,
-      this.#record.expiresAtMs
-    )
-    const leftMs = deadlineMs - Date.now()
+    const { kernel, manifest } = this.#record
+    if (kernel !== undefined && manifest === undefined && !(await this.#fetchKernel(signal))) return
+    const leftMs = this.#stagingLeftMs()
     if (leftMs <= 0) this.advance('release')
     else await this.#changed.wait(signal, leftMs)
+  }
+
+  /** Until a lease that is not used is given back. */
+  #stagingLeftMs(): number {
+    const { limits } = this.#context
+    return Math.min(this.#progressedAtMs + limits.stagingMs, this.#record.expiresAtMs) - Date.now()
+  }
+
+  /**
+   * Have the kernel made, and put it to the host. A factory that is away or busy is asked again, until the lease is
+   * given back; one whose answer does not hold ends the run.
+   *
+   * @returns false when the run has moved on meanwhile
+   */
+  async #fetchKernel(signal: AbortSignal): Promise<boolean> {
+    const { host, factories, limits, onError } = this.#context
+    try {
+      const manifest = await fetchKernel(this.#record, { host, factories, limits, signal })
+      if (isFinal(this.#record.state)) return false
+      this.#patch({ manifest })
+      return true
+    } catch (error) {
+      if (isFinal(this.#record.state)) return false
+      if (this.#stagingLeftMs() <= 0) this.advance('release')
+      if (!isForGood(error) || isFinal(this.#record.state)) throw error
+      onError(error, this.#record.runId)
+      // Nothing was started, and nothing will be.
+      await host.destroy(this.#record.serverId, signal)
+      await this.#exit({ ...LOST_SERVER, reason: { code: error.code, message: error.message } })
+      return false
+    }
+  }
+
+  #patch(patch: Partial<ProviderRun>): void {
+    const { peer, runId } = this.#record
+    this.#record = this.#context.store.update(peer, runId, (run) => ({ ...run, ...patch }))
+    this.#changed.ring()
   }
 
   async #awaitExit(signal: AbortSignal): Promise<void> {

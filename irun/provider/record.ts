@@ -16,6 +16,10 @@ export interface ProviderRun extends StoredRun {
   egress: HostEgress
   inboundPorts: number[]
   image: { name: string; digest: string }
+  /** The factory whose kernel boots, and what it needs to make it (compact JWS). */
+  kernel?: { factory: string; offer: string; acceptance: string }
+  /** Of the kernel that the host has; compact JWS. */
+  manifest?: string
   createdAtMs: number
   /** When the lease ends. */
   expiresAtMs: number
@@ -52,6 +56,7 @@ export function serverSpecOf(run: ProviderRun): HostServerSpec {
     owner: run.peer,
     limits: { cpu, memoryBytes, diskBytes, processesMax, outputBytesMax, outboundBitsPerSecond },
     image: run.image.digest,
+    ...(run.kernel !== undefined && { hasOwnKernel: true }),
     program: run.program,
     egress: run.egress,
     inboundPorts: run.inboundPorts,

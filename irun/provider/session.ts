@@ -1,8 +1,8 @@
 /**
  * One consumer's stream, attached to one run.
  *
- * Five jobs side by side, each waiting for its own thing, until the first one ends: read what the consumer says,
- * tell it the run's state, send output, feed standard input, send files. None of them can hold up another:
+ * Six jobs side by side, each waiting for its own thing, until the first one ends: read what the consumer says,
+ * tell it the run's state, and its kernel's manifest, send output, feed standard input, send files. None of them can hold up another:
  * bulk data waits in windows, not in the reader. When the session ends the run goes on.
  *
  * The attacker is the consumer: it says anything in any state. What the state machine does not allow is
@@ -70,6 +70,7 @@ export class ProviderSession {
       await raceJobs(AbortSignal.any([signal, this.#failure.signal]), [
         (abort) => this.#read(abort),
         (abort) => this.#tellStates(abort),
+        (abort) => this.#tellManifest(abort),
         (abort) => sendOutput(stream, run, host, this.#output, abort),
         (abort) => feedStdin(run, host, this.#stdin, abort),
         (abort) => this.#sendFiles(abort)
@@ -166,6 +167,15 @@ export class ProviderSession {
       told = run.record.state
       await stream.send({ kind: 'message', message: { type: 'state', status: run.status() } }, signal)
     }
+  }
+
+  /** Once in every session: a consumer that was away may not have heard. */
+  async #tellManifest(signal: AbortSignal): Promise<void> {
+    const { stream, run, isView } = this.#init
+    while (run.record.manifest === undefined) await run.changed(signal)
+    const message = { type: 'manifest', token: run.record.manifest } as const
+    if (!isView) await stream.send({ kind: 'message', message }, signal)
+    await untilAborted(signal)
   }
 
   /** The consumer has everything. Answered when the server is gone. */

@@ -12,6 +12,8 @@ import { PROTOCOL_RUN, SECOND_MS } from '../../../src/constants.ts'
 import {
   signDocument,
   verifyDocument,
+  type Acceptance,
+  type Lease,
   type PayloadInput,
   type Verified,
   type Offer
@@ -27,6 +29,8 @@ type ProviderStream = FramedStream<ConsumerMessage, ProviderMessage>
 export interface Mischief {
   lease?: Partial<PayloadInput<'lease'>>
   leaseSigner?: Identity
+  /** The manifest of the kernel that it would boot. */
+  manifest?: (acceptance: Verified<Acceptance>, lease: Verified<Lease>) => Promise<string>
   /** Sent in place of anything, when the acceptance comes. */
   answer?: (stream: ProviderStream, requestId: string) => Promise<void>
   /** Sent as the output; frames of an honest spool if absent. */
@@ -55,11 +59,11 @@ export interface HostileProvider extends AsyncDisposable {
   heard: string[]
 }
 
-export async function hostileProvider(): Promise<HostileProvider> {
+export async function hostileProvider(factories: string[] = []): Promise<HostileProvider> {
   const node = await startNode()
   const offer = await signed(
     'offer',
-    sampleOffer(node.identity, { rules: RULES, addresses: node.addresses() }),
+    sampleOffer(node.identity, { rules: RULES, addresses: node.addresses(), factories }),
     node.identity
   )
   const provider: HostileProvider = {
@@ -91,6 +95,7 @@ async function misbehave(
   const say = (message: ProviderMessage) => stream.send({ kind: 'message', message })
   const tar = mischief.tar ?? new Uint8Array(0)
   let lease = ''
+  let accepted: Verified<Acceptance> | undefined
   const status = (state: RunStatus['state']): RunStatus => ({
     runId: leases.get(`${lease} run`) ?? '',
     state,
@@ -119,6 +124,7 @@ async function misbehave(
           break
         }
         const acceptance = await verifyDocument('acceptance', message.acceptance)
+        accepted = acceptance
         const exp = Math.floor(Date.now() / SECOND_MS) + acceptance.payload.request.limits.durationSeconds
         const payload = sampleLease(acceptance, {
           exp,
@@ -132,6 +138,10 @@ async function misbehave(
       }
       case 'stagingEnd':
         await say({ type: 'state', status: status('staged') })
+        if (mischief.manifest !== undefined && accepted !== undefined) {
+          const token = await mischief.manifest(accepted, await verifyDocument('lease', lease))
+          await say({ type: 'manifest', token })
+        }
         break
       case 'start': {
         for (const state of mischief.states ?? ['booting', 'running'])

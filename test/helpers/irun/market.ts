@@ -15,7 +15,7 @@ import {
   type RunHost
 } from '../../../irun/index.ts'
 import type { ConsumerLimits, ProviderLimits } from '../../../irun/limits.ts'
-import type { RunClientComponents, SubmitRequest } from '../../../irun/types.ts'
+import type { KernelFactory, RunClientComponents, SubmitRequest } from '../../../irun/types.ts'
 import { MIB } from '../../../src/constants.ts'
 import type { Limits, Offer, PayloadInput, Verified } from '../../../src/documents/index.ts'
 import { createIdentity, type Identity } from '../../../src/identity/index.ts'
@@ -68,6 +68,8 @@ export interface MarketInit {
   offer?: Partial<PayloadInput<'offer'>>
   providerLimits?: Partial<ProviderLimits>
   consumerLimits?: Partial<ConsumerLimits>
+  /** Whose kernels this provider boots. */
+  factories?: (provider: Identity) => KernelFactory[]
   /** In place of the fake host. */
   host?: (fake: HostClient) => RunHost
 }
@@ -96,9 +98,16 @@ export async function openMarket(init: MarketInit = {}): Promise<Market> {
   const provider = undo.use(await startNode())
   const consumer = undo.use(await startNode())
   const { images } = await fake.capacity()
+  const factories = init.factories?.(provider.identity) ?? []
+  const said = {
+    images,
+    addresses: provider.addresses(),
+    rules: RULES,
+    factories: factories.map(({ id }) => id)
+  }
   const offer = await signed(
     'offer',
-    sampleOffer(provider.identity, { images, addresses: provider.addresses(), rules: RULES, ...init.offer }),
+    sampleOffer(provider.identity, { ...said, ...init.offer }),
     provider.identity
   )
   const errors: unknown[] = []
@@ -107,7 +116,8 @@ export async function openMarket(init: MarketInit = {}): Promise<Market> {
       registrar: provider.libp2p,
       host: init.host?.(fake) ?? fake,
       identity: provider.identity,
-      offers: { current: () => [offer.token] }
+      offers: { current: () => [offer.token] },
+      factories
     },
     {
       stateDir: join(directory, 'provider'),
