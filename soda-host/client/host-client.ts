@@ -13,7 +13,8 @@ import type {
   Program,
   ReclaimRequest,
   Server,
-  ServerSpec
+  ServerSpec,
+  Snapshot
 } from '../daemon/api.ts'
 import { STDIN_BYTES_MAX } from '../daemon/limits.ts'
 import { execSession, type ExecSession } from './exec-session.ts'
@@ -70,6 +71,14 @@ export interface HostClient extends AsyncDisposable {
   freeze(id: string, signal?: AbortSignal): Promise<Server>
   /** Let it go on, unless the owner needs the machine. */
   thaw(id: string, signal?: AbortSignal): Promise<Server>
+  /** Oldest first. */
+  snapshots(id: string, signal?: AbortSignal): Promise<Snapshot[]>
+  /**
+   * Copy its writable layer, as a power cut would leave it. Not repeated once it may have arrived.
+   * @throws ERR_SNAPSHOT_EXISTS, ERR_SNAPSHOT_LIMIT, ERR_SLICE_FULL, ERR_SERVER_STATE unless its program runs
+   */
+  takeSnapshot(id: string, name: string, signal?: AbortSignal): Promise<Snapshot>
+  removeSnapshot(id: string, name: string, signal?: AbortSignal): Promise<void>
   /** The owner needs the machine: freeze what may be frozen or, with `cpu`, leave it so much CPU in all. */
   reclaim(request?: ReclaimRequest, signal?: AbortSignal): Promise<Capacity>
   /** The machine is given again. */
@@ -96,6 +105,8 @@ export interface HostClient extends AsyncDisposable {
 
 /** Longer than the daemon holds a waiting request. */
 const LONG_POLL_MS = 2 * MINUTE_MS
+/** For a whole disk to be copied. */
+const COPY_MS = 30 * MINUTE_MS
 
 /** Nothing is connected before the first call. */
 export function hostClient({
@@ -198,6 +209,25 @@ class SocketClient implements HostClient {
 
   thaw(id: string, signal?: AbortSignal): Promise<Server> {
     return this.#ask({ method: 'POST', path: pathOf(id, 'thaw'), signal }, api.server)
+  }
+
+  snapshots(id: string, signal?: AbortSignal): Promise<Snapshot[]> {
+    return this.#ask({ method: 'GET', path: pathOf(id, 'snapshots'), signal }, api.snapshotList)
+  }
+
+  takeSnapshot(id: string, name: string, signal?: AbortSignal): Promise<Snapshot> {
+    const request: Request = {
+      method: 'POST',
+      path: pathOf(id, 'snapshots'),
+      json: { name },
+      timeoutMs: COPY_MS,
+      signal
+    }
+    return this.#ask(request, api.snapshot, false)
+  }
+
+  async removeSnapshot(id: string, name: string, signal?: AbortSignal): Promise<void> {
+    await this.#tell({ method: 'DELETE', path: pathOf(id, 'snapshots'), query: { name }, signal })
   }
 
   reclaim(request: ReclaimRequest = {}, signal?: AbortSignal): Promise<Capacity> {
@@ -336,10 +366,12 @@ class SocketClient implements HostClient {
 
   #ask<T extends Parameters<typeof readJson>[1]>(
     request: Request,
-    schema: T
+    schema: T,
+    isRepeatable = true
   ): ReturnType<typeof readJson<T>> {
     return this.#transport.persist(async () => readJson(await this.#transport.send(request), schema), {
-      signal: request.signal
+      signal: request.signal,
+      isRepeatable
     })
   }
 

@@ -151,6 +151,15 @@ export const server = z.strictObject({
   usage
 })
 
+/** It names a file. */
+export const snapshotName = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/)
+
+/** A copy of a server's writable layer. `bytes`: what it takes on the host's disk. */
+export const snapshot = z.strictObject({ name: snapshotName, createdAtMs: timeMs, bytes: z.int().min(0) })
+export const snapshotList = z.array(snapshot)
+export const snapshotRequest = z.strictObject({ name: snapshotName })
+export const snapshotQuery = z.strictObject({ name: snapshotName })
+
 const amounts = z.strictObject({
   cpu: z.number().min(0),
   memoryBytes: z.number().min(0),
@@ -299,6 +308,7 @@ export type Limits = z.infer<typeof limits>
 export type LimitsPatch = z.infer<typeof limitsPatch>
 export type Program = z.infer<typeof program>
 export type Server = z.infer<typeof server>
+export type Snapshot = z.infer<typeof snapshot>
 export type ReclaimRequest = z.infer<typeof reclaimRequest>
 export type Capacity = z.infer<typeof capacity>
 export type Image = z.infer<typeof image>

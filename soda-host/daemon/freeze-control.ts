@@ -16,6 +16,8 @@ export class FreezeControl {
   /** As we left it; undefined when we do not know. */
   #isFrozen: boolean | undefined
   #turn: Promise<void> = Promise.resolve()
+  /** What needs the guest to stand still now, whatever its record wants. Not written down: a daemon's death ends it. */
+  readonly #holds = new Set<Promise<unknown>>()
 
   constructor(book: ServerBook, guest: Guest, log: DaemonLog) {
     this.#book = book
@@ -37,6 +39,25 @@ export class FreezeControl {
     })
   }
 
+  /** `action` while the guest stands still. @throws ERR_CGROUP, ERR_CHANNEL_CLOSED as `settle`, and what `action` does */
+  async hold<T>(action: () => Promise<T>): Promise<T> {
+    const { promise: over, resolve } = Promise.withResolvers<undefined>()
+    this.#holds.add(over)
+    try {
+      await this.settle()
+      return await action()
+    } finally {
+      this.#holds.delete(over)
+      await this.settleSoon()
+      resolve(undefined)
+    }
+  }
+
+  /** Nothing holds the guest any more. */
+  async held(): Promise<void> {
+    await Promise.all(this.#holds)
+  }
+
   /** Another guest is there, or none. */
   forget(): void {
     this.#isFrozen = undefined
@@ -44,7 +65,7 @@ export class FreezeControl {
 
   async #settle(): Promise<void> {
     const { running } = this.#guest
-    const isWanted = isToBeFrozen(this.#book.record)
+    const isWanted = this.#holds.size > 0 || isToBeFrozen(this.#book.record)
     if (running === undefined || this.#isFrozen === isWanted) return
     this.#isFrozen = undefined
     await (isWanted ? running.freeze() : running.thaw())

@@ -14,6 +14,7 @@ import type {
   ReclaimRequest,
   Server,
   ServerSpec,
+  Snapshot,
   StdinAnswer
 } from './api.ts'
 import { abortable } from './bell.ts'
@@ -162,6 +163,21 @@ export class Host {
   /** @throws ERR_HOST_REQUEST, ERR_SLICE_FULL, ERR_SERVER_STATE, ERR_SERVER_UNKNOWN */
   async setLimits(id: string, patch: LimitsPatch): Promise<Server> {
     return describe(await this.#servers.setLimits(id, patch))
+  }
+
+  /** @throws ERR_SERVER_UNKNOWN */
+  snapshots(id: string): Snapshot[] {
+    return this.#servers.entry(id).snapshots.list()
+  }
+
+  /** @throws ERR_SNAPSHOT_EXISTS, ERR_SNAPSHOT_LIMIT, ERR_SLICE_FULL, ERR_SERVER_STATE, ERR_SERVER_UNKNOWN */
+  async takeSnapshot(id: string, name: string): Promise<Snapshot> {
+    return this.#servers.entry(id).snapshots.take(name)
+  }
+
+  /** @throws ERR_SERVER_UNKNOWN */
+  async removeSnapshot(id: string, name: string): Promise<void> {
+    await this.#servers.entry(id).snapshots.remove(name)
   }
 
   async inspect(id: string): Promise<Server> {

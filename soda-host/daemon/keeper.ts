@@ -141,6 +141,37 @@ export class Keeper {
     await this.#freezeBy('reclaim', what === 'frozen')
   }
 
+  /**
+   * `action` while the guest stands still, whoever else wants it frozen. Its signal aborts when the program is to end.
+   * @throws ERR_SERVER_STATE unless the program runs, all the time
+   */
+  async whileFrozen<T>(action: (guest: RunningServer, signal: AbortSignal) => Promise<T>): Promise<T> {
+    const { running } = this.guest
+    const runs = (): boolean =>
+      this.book.record.state === 'running' &&
+      this.book.record.cut === undefined &&
+      this.guest.running === running
+    const stopped = new HostError('ERR_SERVER_STATE', `server ${this.book.id} does not run`)
+    if (running === undefined || !runs()) throw stopped
+    const over = new AbortController()
+    const watching = until(
+      this.book.changed,
+      () => !runs(),
+      AbortSignal.any([this.#leave.signal, over.signal])
+    )
+    watching.then(
+      () => over.abort(stopped),
+      () => undefined
+    )
+    try {
+      return await this.#freezing.hold(() =>
+        action(running, AbortSignal.any([this.#leave.signal, over.signal]))
+      )
+    } finally {
+      over.abort(LEAVING)
+    }
+  }
+
   async #freezeBy(who: NonNullable<Server['frozenBy']>[number], isWanted: boolean): Promise<void> {
     const before = this.book.record.frozenBy
     const others = before.filter((each) => each !== who)
@@ -432,6 +463,8 @@ export class Keeper {
   /** Before its program runs a guest is worth nothing: the next daemon boots another. */
   async #letGo(): Promise<void> {
     const { state, isDoomed, boots } = this.book.record
+    // A guest that is let go of goes on.
+    await this.#freezing.held()
     if (!isDoomed && (state === 'running' || state === 'collecting')) await this.guest.release()
     else if (!isEnded({ state }))
       await this.guest.remove({ keepsLayer: !isDoomed && (boots > 0 || state === 'restarting') })

@@ -10,6 +10,8 @@ export const CHUNK_BYTES = 256 * KIB
 
 /** Servers on record, ended ones included: what is kept for its owner must not fill the table. */
 export const SERVERS_KEPT_MAX = 1000
+/** Snapshots of one server. */
+export const SNAPSHOTS_MAX = 8
 /** Links on record. */
 export const LINKS_MAX = 65_536
 /** Events that a client can still ask for. */

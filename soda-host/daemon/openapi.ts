@@ -9,6 +9,7 @@ const named = {
   Limits: api.limits,
   Program: api.program,
   TerminalSize: api.terminalSize,
+  Snapshot: api.snapshot,
   Capacity: api.capacity,
   Image: api.image,
   HostEvent: api.hostEvent,

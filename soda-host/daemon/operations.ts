@@ -343,6 +343,34 @@ export const operations: readonly Operation[] = [
     answer: api.server,
     run: async ({ host, id }) => json(await host.thaw(id))
   }),
+  operation('snapshots', {
+    method: 'GET',
+    path: '/v1/servers/{id}/snapshots',
+    summary: "Copies of a server's writable layer, oldest first",
+    answer: api.snapshotList,
+    run: ({ host, id }) => json(host.snapshots(id))
+  }),
+  operation('takeSnapshot', {
+    method: 'POST',
+    path: '/v1/servers/{id}/snapshots',
+    summary:
+      "Copy a running server's writable layer, as a power cut would leave it; the server is frozen for the time of the " +
+      "copy. All snapshots of a server may take as much as its disk quota, and are part of the owner's slice",
+    body: api.snapshotRequest,
+    answer: api.snapshot,
+    run: async ({ host, id, body }) => json(await host.takeSnapshot(id, body.name))
+  }),
+  operation('removeSnapshot', {
+    method: 'DELETE',
+    path: '/v1/servers/{id}/snapshots',
+    summary: 'Remove a snapshot; a no-op for one that is not there',
+    query: api.snapshotQuery,
+    answer: undefined,
+    run: async ({ host, id, query }) => {
+      await host.removeSnapshot(id, query.name)
+      return NOTHING
+    }
+  }),
   operation('reclaim', {
     method: 'PUT',
     path: '/v1/reclaim',

@@ -9,6 +9,7 @@ import {
   reason,
   serverSpec,
   serverState,
+  snapshot,
   usage,
   type Limits,
   type Server,
@@ -75,6 +76,8 @@ export const serverRecord = z.strictObject({
   stdin: z.strictObject({ takenBytes: z.int().min(0), ended: z.boolean() }),
   filesBytes: z.int().min(0).exactOptional(),
   usage,
+  /** Copies of its writable layer. One that is not whole is being made, or was when a daemon died. */
+  snapshots: z.array(snapshot.extend({ isWhole: z.boolean() })).default([]),
   /** Set first when a server is destroyed: whoever finds it so finishes the work. */
   isDoomed: z.boolean()
 })
@@ -99,6 +102,7 @@ export function newRecord(
     outputKeptBytes: 0,
     stdin: { takenBytes: 0, ended: false },
     usage: { cpuSeconds: 0, memoryPeakBytes: 0 },
+    snapshots: [],
     isDoomed: false
   }
 }
@@ -137,6 +141,11 @@ function tellRestarts(
   state: Server['state']
 ): NonNullable<Server['restarts']> {
   return { count, last, ...(state === 'restarting' && { dueAtMs }) }
+}
+
+/** What its snapshots take of the host's disk. */
+export function snapshotBytes({ snapshots }: Pick<ServerRecord, 'snapshots'>): number {
+  return snapshots.reduce((sum, { bytes }) => sum + bytes, 0)
 }
 
 /** The part of a record that clients see. */

@@ -20,9 +20,10 @@ import { SERVERS_KEPT_MAX, type DaemonTiming } from './limits.ts'
 import type { DaemonLog } from './log.ts'
 import { choosePublished, type PublishConfig } from './published-ports.ts'
 import { until } from './server-book.ts'
-import { grantedLimits, isEnded, newRecord, type ServerRecord } from './server-record.ts'
+import { grantedLimits, isEnded, newRecord, snapshotBytes, type ServerRecord } from './server-record.ts'
 import type { StateDirectory } from './state-directory.ts'
 import type { StateTable } from './state-table.ts'
+import { Snapshots } from './snapshots.ts'
 import { StdinFeed } from './stdin-feed.ts'
 
 export interface ServersComponents {
@@ -49,6 +50,7 @@ export interface ServersInit {
 export interface Entry {
   keeper: Keeper
   stdin: StdinFeed
+  snapshots: Snapshots
   /** Aborts when it is removed from the table. */
   gone: AbortController
   destroyed?: Promise<void>
@@ -82,6 +84,7 @@ export class Servers {
     for (const record of records) {
       await this.#with.directory.makeServer(record.spec.id)
       const entry = this.#enter(record)
+      await entry.snapshots.open()
       if (record.isDoomed) void this.#destroySurely(entry)
     }
     await this.#reclaim.open()
@@ -100,7 +103,8 @@ export class Servers {
 
   /** What is promised of the slice. */
   get used(): Slice {
-    const { outboundBitsPerSecond, ...used } = promised(this.#living.map(grantedLimits))
+    const { outboundBitsPerSecond, ...rest } = promised(this.#living.map(grantedLimits))
+    const used = { ...rest, diskBytes: rest.diskBytes + this.#snapshotBytes }
     // Not of a slice that says nothing about it.
     if (this.#init.slice.outboundBitsPerSecond === undefined) return used
     return { ...used, outboundBitsPerSecond }
@@ -254,10 +258,22 @@ export class Servers {
   /** `except`: whose limits these are to replace. @throws ERR_SLICE_FULL */
   #assertRoom(limits: ServerSpec['limits'], except?: ServerRecord): void {
     const lived = this.#living.filter((record) => record !== except).map(grantedLimits)
-    const admission = admit(this.#init.slice, lived, limits)
+    const { slice } = this.#init
+    const admission = admit({ ...slice, diskBytes: slice.diskBytes - this.#snapshotBytes }, lived, limits)
     if (admission.isRoom) return
     const short = admission.short.map(({ limit, asked, free }) => `${limit}: asked ${asked}, free ${free}`)
     throw new HostError('ERR_SLICE_FULL', `the slice has no room: ${short.join('; ')}`)
+  }
+
+  /** Of ended servers too. */
+  get #snapshotBytes(): number {
+    return this.#all.reduce((sum, { keeper }) => sum + snapshotBytes(keeper.book.record), 0)
+  }
+
+  #assertSnapshotRoom(bytes: number): void {
+    const free = this.#init.slice.diskBytes - this.used.diskBytes
+    if (bytes > free)
+      throw new HostError('ERR_SLICE_FULL', `the slice has no room: diskBytes: asked ${bytes}, free ${free}`)
   }
 
   #freeSlot(): number {
@@ -270,7 +286,12 @@ export class Servers {
   #enter(record: ServerRecord): Entry {
     const keeper = new Keeper(record, this.#keeperComponents)
     const stdin = new StdinFeed(keeper, this.#init.timing.longPollMs)
-    const entry: Entry = { keeper, stdin, gone: new AbortController() }
+    const snapshots = new Snapshots({
+      keeper,
+      directory: this.#with.directory,
+      assertRoom: (bytes) => this.#assertSnapshotRoom(bytes)
+    })
+    const entry: Entry = { keeper, stdin, snapshots, gone: new AbortController() }
     this.#entries.set(record.spec.id, entry)
     if (!record.isDoomed) keeper.open()
     void this.#removeInTime(entry)

@@ -2,13 +2,15 @@
  * Where the daemon keeps things.
  *
  * `state.sqlite`; `reclaim.json` while the owner needs the machine; `artifacts/` kernel, initrd and images by digest; `servers/ID/` per server: `input.tar`, `kernel`,
- * `output`, `files.tar`, and `guest/`, which belongs to the launcher and goes when the guest has ended. Guests run
+ * `output`, `files.tar`, `NAME.snapshot`, and `guest/`, which belongs to the launcher and goes when the guest has ended. Guests run
  * under uids of their own and must be able to walk to their files, hence 0711; every file of ours is 0600.
  */
 import { chmod, mkdir, open, readdir, rm, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { HostError } from '../../src/errors.ts'
 import { PART_SUFFIX, syncDirectory } from './durable-file.ts'
+
+const SNAPSHOT_SUFFIX = '.snapshot'
 
 export interface ServerPaths {
   top: string
@@ -73,6 +75,19 @@ export class StateDirectory {
     await (await open(output, 'a', 0o600)).close()
     await syncDirectory(top)
     await syncDirectory(this.servers)
+  }
+
+  /** Where a copy of the server's writable layer is. */
+  snapshot(id: string, name: string): string {
+    return join(this.server(id).top, name + SNAPSHOT_SUFFIX)
+  }
+
+  /** All other snapshots of the server are removed. */
+  async keepSnapshots(id: string, names: readonly string[]): Promise<void> {
+    const { top } = this.server(id)
+    const kept = new Set(names.map((name) => name + SNAPSHOT_SUFFIX))
+    for (const file of await readdir(top))
+      if (file.endsWith(SNAPSHOT_SUFFIX) && !kept.has(file)) await rm(join(top, file))
   }
 
   /** An empty directory for a new guest. */

@@ -61,6 +61,8 @@ export interface LaunchSpec {
   boot?: number
   /** Further guests may follow: the layer is made such that it survives the sudden death of one. @default false */
   isRestartable?: boolean
+  /** What `copyLayer` of an earlier guest with the same `diskBytes` made, to begin with. @default an empty layer */
+  layerPath?: string
 }
 
 /** Whose leftovers are removed. The writable layer is one of them, unless a further guest is to have it. */
@@ -191,6 +193,13 @@ export interface RunningServer {
   freeze(): Promise<void>
   /** Let it go on; a no-op when it is not frozen. `kill` needs no thaw. */
   thaw(): Promise<void>
+  /** Bytes that its writable layer takes on the host's disk. */
+  layerBytes(): Promise<number>
+  /**
+   * Copy its writable layer into a new file, mode 0600. Of a guest that is frozen meanwhile: what was in flight is in it
+   * or not, as after a power cut, and all that the guest was told is on the disk is.
+   */
+  copyLayer(path: string, signal: AbortSignal): Promise<void>
   /** Let go without touching the guest (daemon shutdown); it runs on and can be adopted. */
   release(): Promise<void>
 }

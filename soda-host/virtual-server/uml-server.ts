@@ -5,6 +5,7 @@ import { hostKnobs } from '../resources/limits.ts'
 import type { ServerCgroup } from '../resources/cgroup-types.ts'
 import type { GuestChannel } from './channel-types.ts'
 import { bury } from './guest-end.ts'
+import { allocatedBytes, copySparse } from './layer-copy.ts'
 import { isAlive, killProcess, processGone } from './process-identity.ts'
 import { namespaceUsage } from './process-usage.ts'
 import type { ServerFiles } from './server-files.ts'
@@ -151,6 +152,16 @@ export class UmlServer implements RunningServer {
   async thaw(): Promise<void> {
     this.#assertHere()
     if (!(await this.#group.thaw())) continueTasks(this.record.pid)
+  }
+
+  async layerBytes(): Promise<number> {
+    this.#assertHere()
+    return allocatedBytes(this.#files.disk)
+  }
+
+  async copyLayer(path: string, signal: AbortSignal): Promise<void> {
+    this.#assertHere()
+    await copySparse(this.#files.disk, path, signal)
   }
 
   /** Answers after the end too, with the last figures. */

@@ -1,3 +1,4 @@
+import { execa } from 'execa'
 import { spawn } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { chmod, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises'
@@ -47,6 +48,7 @@ async function launch(spec: LaunchSpec, listener: ServerListener): Promise<Runni
   if (!(spec.boot ?? 0)) await rm(join(spec.directory, 'guest'), { recursive: true, force: true })
   else if (!existsSync(join(spec.directory, 'guest')))
     throw new HostError('ERR_BOOT_FAILED', 'the layer of the earlier guest is gone')
+  if (spec.layerPath !== undefined) await execa('tar', ['-C', spec.directory, '-xf', spec.layerPath])
   await mkdir(join(spec.directory, 'guest', 'work'), { recursive: true })
   await mkdir(join(spec.directory, 'guest', 'out'), { recursive: true })
   const script = join(import.meta.dirname, '..', 'fixtures', 'fake-guest.ts')
@@ -251,6 +253,14 @@ class FakeServer implements RunningServer {
   async thaw(): Promise<void> {
     this.#assertHere()
     signalFamily(this.record.pid, 'SIGCONT')
+  }
+
+  async layerBytes(): Promise<number> {
+    return Number((await execa('du', ['-sB1', join(this.#directory, 'guest')])).stdout.split('\t')[0])
+  }
+
+  async copyLayer(path: string): Promise<void> {
+    await execa('tar', ['-C', this.#directory, '-cf', path, 'guest'])
   }
 
   async release(): Promise<void> {

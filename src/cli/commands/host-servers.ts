@@ -6,14 +6,17 @@ import { SECOND_MS } from '../../constants.ts'
 import { hostOptions, positive } from '../options.ts'
 import { printFacts, printJson } from '../output.ts'
 
-interface Flags {
+export interface HostFlags {
   json?: boolean
-  cpu?: number
-  cpuMax?: number | null
-  grace?: number
   socketPath?: string
   stateDir?: string
   config?: string
+}
+
+interface Flags extends HostFlags {
+  cpu?: number
+  cpuMax?: number | null
+  grace?: number
 }
 
 type Server = Awaited<ReturnType<HostClient['inspect']>>
@@ -103,7 +106,7 @@ function cap(text: string): number | null {
   return text === 'none' ? null : positive(text)
 }
 
-async function openHost({ socketPath, stateDir, config }: Flags): Promise<HostClient> {
+export async function openHost({ socketPath, stateDir, config }: HostFlags): Promise<HostClient> {
   // Not all flags: those of a resize are no settings.
   return hostClient({
     socketPath: (await readConfig({ flags: { socketPath, stateDir, config } })).socketPath

@@ -18,6 +18,7 @@ import {
   returnCommand,
   thawCommand
 } from './host-servers.ts'
+import { snapshotCommand, snapshotsCommand } from './snapshots.ts'
 
 interface Flags {
   json?: boolean
@@ -86,6 +87,8 @@ export function hostCommand(): Command {
     .addCommand(freezeCommand())
     .addCommand(thawCommand())
     .addCommand(restartCommand())
+    .addCommand(snapshotCommand())
+    .addCommand(snapshotsCommand())
     .addCommand(reclaimCommand())
     .addCommand(returnCommand())
 }

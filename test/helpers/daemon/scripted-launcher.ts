@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises'
 import { HostError } from '../../../src/errors.ts'
 import type {
   GuestFile,
@@ -54,6 +55,8 @@ export function scriptedLauncher(script: ScriptedGuest): ScriptedLauncher {
         moveTo: async () => undefined,
         freeze: async () => undefined,
         thaw: async () => undefined,
+        layerBytes: async () => 0,
+        copyLayer: async (path) => writeFile(path, 'a layer'),
         release: async () => undefined,
         ...script,
         run: async () => script.run(listener, die)

@@ -33,6 +33,7 @@ describe('the state table', () => {
       outputKeptBytes: 0,
       stdin: { takenBytes: 0, ended: false },
       usage: { cpuSeconds: 0, memoryPeakBytes: 0 },
+      snapshots: [],
       isDoomed: false
     }
   }
