@@ -124,6 +124,8 @@ export interface HostServerSpec {
   keepUntilMs: number
   /** The tenant has agreed that the owner may freeze it, or take CPU from it, when they need the machine. */
   mayFreeze?: boolean
+  /** X25519 public keys, base64url: who may open a dump of it. Absent: none is made. */
+  dumpKeys?: string[]
 }
 
 /** A program beside a server's main one; it ends when it is closed, or with the host's daemon. */

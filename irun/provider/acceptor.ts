@@ -183,7 +183,7 @@ export class Acceptor {
     { limits, egress, inboundPorts }: Grant
   ): ProviderRun {
     const { payload, digest, token } = acceptance
-    const { runId, nonce, exp, request } = payload
+    const { runId, nonce, exp, request, kernel } = payload
     const image = offeredImage(offer, request.image)
     if (image === undefined)
       throw new DocumentError('ERR_DOCUMENT_MISMATCH', `image ${request.image} is not offered`)
@@ -206,7 +206,8 @@ export class Acceptor {
       createdAtMs: now * SECOND_MS,
       expiresAtMs,
       keepUntilMs: expiresAtMs + this.#context.limits.keepMs,
-      ...(offer.rules.mayFreeze && { mayFreeze: true })
+      ...(offer.rules.mayFreeze && { mayFreeze: true }),
+      ...(kernel !== undefined && { dumpKeys: kernel.logKeys })
     }
   }
 

@@ -26,6 +26,8 @@ export interface ProviderRun extends StoredRun {
   keepUntilMs: number
   /** The rules that were accepted let the owner freeze runs. */
   mayFreeze?: boolean
+  /** The keys that the consumer named to read what its server's kernel seals open a dump of it too. */
+  dumpKeys?: string[]
   /** Compact JWS; set from `leased` on. */
   lease?: string
   /** Set from `exited` on, with the receipt that says the same. */
@@ -62,6 +64,7 @@ export function serverSpecOf(run: ProviderRun): HostServerSpec {
     inboundPorts: run.inboundPorts,
     expiresAtMs: run.expiresAtMs,
     keepUntilMs: run.keepUntilMs,
-    ...(run.mayFreeze === true && { mayFreeze: true })
+    ...(run.mayFreeze === true && { mayFreeze: true }),
+    ...(run.dumpKeys !== undefined && { dumpKeys: run.dumpKeys })
   }
 }

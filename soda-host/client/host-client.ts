@@ -71,6 +71,11 @@ export interface HostClient extends AsyncDisposable {
   freeze(id: string, signal?: AbortSignal): Promise<Server>
   /** Let it go on, unless the owner needs the machine. */
   thaw(id: string, signal?: AbortSignal): Promise<Server>
+  /**
+   * Disk and memory of a running server as a tar, encrypted by age to its tenant's keys. Begun anew, never resumed.
+   * @throws ERR_DUMP_KEY when its tenant named none, ERR_SERVER_STATE unless its program runs
+   */
+  dump(id: string, signal?: AbortSignal): AsyncIterable<Uint8Array>
   /** Oldest first. */
   snapshots(id: string, signal?: AbortSignal): Promise<Snapshot[]>
   /**
@@ -209,6 +214,18 @@ class SocketClient implements HostClient {
 
   thaw(id: string, signal?: AbortSignal): Promise<Server> {
     return this.#ask({ method: 'POST', path: pathOf(id, 'thaw'), signal }, api.server)
+  }
+
+  async *dump(id: string, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+    const request: Request = { method: 'GET', path: pathOf(id, 'dump'), signal }
+    const send = async () => this.#transport.send(request)
+    const body = await this.#transport.persist(send, { signal })
+    try {
+      for await (const chunk of body) yield chunk as Uint8Array
+    } catch (error) {
+      signal?.throwIfAborted()
+      throw this.#transport.asLost(error)
+    }
   }
 
   snapshots(id: string, signal?: AbortSignal): Promise<Snapshot[]> {

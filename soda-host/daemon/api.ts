@@ -7,7 +7,7 @@
  */
 import { z } from 'zod'
 import { ARGUMENTS_MAX, ENVIRONMENT_MAX } from '../../src/constants.ts'
-import { restart } from '../../src/documents/fields.ts'
+import { restart, stamped } from '../../src/documents/fields.ts'
 import { accessRules } from '../../src/rules/index.ts'
 import { LINK_PROTOCOLS } from '../switch/types.ts'
 
@@ -87,7 +87,9 @@ export const serverSpec = z
     expiresAtMs: timeMs,
     keepUntilMs: timeMs,
     /** The tenant has agreed that the owner may freeze it, or take CPU from it, when they need the machine. */
-    mayFreeze: z.boolean().exactOptional()
+    mayFreeze: z.boolean().exactOptional(),
+    /** X25519 public keys, base64url: who may open a dump of it. Absent: none is made. */
+    dumpKeys: stamped.logKeys.exactOptional()
   })
   .refine(({ expiresAtMs, keepUntilMs }) => keepUntilMs >= expiresAtMs, 'keepUntilMs is before expiresAtMs')
 

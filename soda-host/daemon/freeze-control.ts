@@ -39,18 +39,22 @@ export class FreezeControl {
     })
   }
 
-  /** `action` while the guest stands still. @throws ERR_CGROUP, ERR_CHANNEL_CLOSED as `settle`, and what `action` does */
-  async hold<T>(action: () => Promise<T>): Promise<T> {
+  /** The guest stands still until what this resolves with is disposed of. @throws ERR_CGROUP, ERR_CHANNEL_CLOSED as `settle` */
+  async hold(): Promise<AsyncDisposable> {
     const { promise: over, resolve } = Promise.withResolvers<undefined>()
     this.#holds.add(over)
-    try {
-      await this.settle()
-      return await action()
-    } finally {
+    const release = async (): Promise<void> => {
       this.#holds.delete(over)
       await this.settleSoon()
       resolve(undefined)
     }
+    try {
+      await this.settle()
+    } catch (error) {
+      await release()
+      throw error
+    }
+    return { [Symbol.asyncDispose]: release }
   }
 
   /** Nothing holds the guest any more. */

@@ -18,6 +18,7 @@ import type {
   StdinAnswer
 } from './api.ts'
 import { abortable } from './bell.ts'
+import { dump } from './dump.ts'
 import { ExecSessions } from './exec-sessions.ts'
 import { storeTar } from './files-tar.ts'
 import type { Links } from './links.ts'
@@ -178,6 +179,12 @@ export class Host {
   /** @throws ERR_SERVER_UNKNOWN */
   async removeSnapshot(id: string, name: string): Promise<void> {
     await this.#servers.entry(id).snapshots.remove(name)
+  }
+
+  /** @throws ERR_DUMP_KEY, ERR_SERVER_STATE, ERR_SERVER_UNKNOWN */
+  async *dump(id: string, client: AbortSignal): AsyncGenerator<Uint8Array> {
+    const idleMs = this.#init.timing.bodyIdleMs
+    yield* dump(this.#servers.entry(id).keeper, { signal: this.#any(client), idleMs })
   }
 
   async inspect(id: string): Promise<Server> {

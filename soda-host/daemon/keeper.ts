@@ -37,6 +37,13 @@ export interface KeeperComponents extends BookComponents, GuestComponents {
   log: DaemonLog
 }
 
+/** A guest that is frozen for a purpose of the host's own. */
+export interface Standing extends AsyncDisposable {
+  readonly guest: RunningServer
+  /** Aborts when its program is to end, or the daemon: it must be let go then. */
+  readonly signal: AbortSignal
+}
+
 /** Why `#live` stops although the server has not come to its end. */
 const LEAVING = new Error('the daemon lets go of this server')
 
@@ -142,33 +149,31 @@ export class Keeper {
   }
 
   /**
-   * `action` while the guest stands still, whoever else wants it frozen. Its signal aborts when the program is to end.
-   * @throws ERR_SERVER_STATE unless the program runs, all the time
+   * The guest stands still until what this resolves with is disposed of, whoever else wants it frozen.
+   * @throws ERR_SERVER_STATE unless the program runs
    */
-  async whileFrozen<T>(action: (guest: RunningServer, signal: AbortSignal) => Promise<T>): Promise<T> {
-    const { running } = this.guest
+  async standStill(): Promise<Standing> {
+    const { running: guest } = this.guest
     const runs = (): boolean =>
       this.book.record.state === 'running' &&
       this.book.record.cut === undefined &&
-      this.guest.running === running
+      this.guest.running === guest
     const stopped = new HostError('ERR_SERVER_STATE', `server ${this.book.id} does not run`)
-    if (running === undefined || !runs()) throw stopped
+    if (guest === undefined || !runs()) throw stopped
     const over = new AbortController()
-    const watching = until(
-      this.book.changed,
-      () => !runs(),
-      AbortSignal.any([this.#leave.signal, over.signal])
-    )
-    watching.then(
+    const signal = AbortSignal.any([this.#leave.signal, over.signal])
+    until(this.book.changed, () => !runs(), signal).then(
       () => over.abort(stopped),
       () => undefined
     )
-    try {
-      return await this.#freezing.hold(() =>
-        action(running, AbortSignal.any([this.#leave.signal, over.signal]))
-      )
-    } finally {
-      over.abort(LEAVING)
+    const hold = await this.#freezing.hold()
+    return {
+      guest,
+      signal,
+      async [Symbol.asyncDispose]() {
+        over.abort(stopped)
+        await hold[Symbol.asyncDispose]()
+      }
     }
   }
 

@@ -37,7 +37,7 @@ export interface DaemonTiming {
   balanceMs: number
   /** Longest time that a waiting request is held before it is answered with how things stand. */
   longPollMs: number
-  /** A request whose body brings nothing for this long is given up. */
+  /** A request whose body brings nothing for this long is given up, as is a dump of which nothing is taken. */
   bodyIdleMs: number
   /** Before a program is started again: the first time, doubled each time, up to the most. */
   restartMsMin: number

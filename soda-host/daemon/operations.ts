@@ -371,6 +371,18 @@ export const operations: readonly Operation[] = [
       return NOTHING
     }
   }),
+  operation('dump', {
+    method: 'GET',
+    path: '/v1/servers/{id}/dump',
+    summary:
+      "Disk and memory of a running server, which stands still meanwhile: a tar, encrypted by age to its tenant's keys",
+    answer: 'application/octet-stream',
+    run: ({ host, id, signal }) => ({
+      kind: 'stream',
+      type: 'application/octet-stream',
+      chunks: host.dump(id, signal)
+    })
+  }),
   operation('reclaim', {
     method: 'PUT',
     path: '/v1/reclaim',

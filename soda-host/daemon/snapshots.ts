@@ -82,10 +82,7 @@ export class Snapshots {
       await writeDurably({
         path,
         write: async (part) => {
-          await keeper.whileFrozen(async (guest, signal) => {
-            this.#reserve(name, await guest.layerBytes())
-            await guest.copyLayer(part, signal)
-          })
+          await this.#copy(name, part)
           await forceToDisk(part)
         }
       })
@@ -98,6 +95,13 @@ export class Snapshots {
       throw error
     }
     return this.find(name)
+  }
+
+  async #copy(name: string, path: string): Promise<void> {
+    await using standing = await this.#with.keeper.standStill()
+    this.#reserve(name, await standing.guest.layerBytes())
+    await standing.guest.copyLayer(path, standing.signal)
+    standing.signal.throwIfAborted()
   }
 
   #assertMayTake(name: string): void {

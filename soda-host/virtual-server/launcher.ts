@@ -202,9 +202,7 @@ function isAgain({ boot = 0 }: LaunchSpec): boolean {
 
 /** A fresh one, or the one that an earlier guest left. @throws ERR_BOOT_FAILED when it left none */
 async function makeLayer(spec: LaunchSpec, { disk: path }: ServerFiles, knobs: HostKnobs): Promise<void> {
-  const { isRestartable: hasJournal = false } = spec
-  if (!isAgain(spec))
-    await createWritableLayer({ path, sizeBytes: knobs.diskBytes, uid: uidOf(spec), hasJournal })
+  if (!isAgain(spec)) await createWritableLayer({ path, sizeBytes: knobs.diskBytes, uid: uidOf(spec) })
   else if ((await stat(path).catch(() => undefined))?.isFile() !== true)
     throw new HostError('ERR_BOOT_FAILED', 'the writable layer of the earlier guest is gone')
 }

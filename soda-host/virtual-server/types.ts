@@ -3,6 +3,8 @@
  * and the processes that run a guest. A fake and the real thing pass the same compliance suite.
  */
 
+import type { ImagePart } from './guest-image.ts'
+
 /** Hard limits of one virtual server, as the lease grants them. Names follow the kernel's. */
 export interface ServerLimits {
   /** Share of one CPU, 0.05..64. 1 means one whole CPU guaranteed while others want theirs. */
@@ -200,8 +202,18 @@ export interface RunningServer {
    * or not, as after a power cut, and all that the guest was told is on the disk is.
    */
   copyLayer(path: string, signal: AbortSignal): Promise<void>
+  /** Its disk and memory, as they are; of a guest that is frozen until the image is disposed of. */
+  image(): Promise<GuestImage>
   /** Let go without touching the guest (daemon shutdown); it runs on and can be adopted. */
   release(): Promise<void>
+}
+
+/** What there is of a guest that stands still, for those who look for what happened in it. */
+export interface GuestImage extends AsyncDisposable {
+  /** Its writable layer, an ext4 file system. */
+  disk: ImagePart
+  /** Byte n is guest physical address n; `virtualBase`: where the guest kernel sees it. */
+  memory: ImagePart & { virtualBase: number }
 }
 
 /** Starts guests and finds them again. */

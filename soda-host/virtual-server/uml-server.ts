@@ -5,13 +5,16 @@ import { hostKnobs } from '../resources/limits.ts'
 import type { ServerCgroup } from '../resources/cgroup-types.ts'
 import type { GuestChannel } from './channel-types.ts'
 import { bury } from './guest-end.ts'
+import { openFilePart } from './guest-image.ts'
 import { allocatedBytes, copySparse } from './layer-copy.ts'
+import { openMemoryImage } from './memory-image.ts'
 import { isAlive, killProcess, processGone } from './process-identity.ts'
 import { namespaceUsage } from './process-usage.ts'
 import type { ServerFiles } from './server-files.ts'
 import { continueTasks, moveTasks, stopTasks } from './server-tasks.ts'
 import type {
   GuestFile,
+  GuestImage,
   GuestSession,
   ProcessRecord,
   ProgramSpec,
@@ -162,6 +165,15 @@ export class UmlServer implements RunningServer {
   async copyLayer(path: string, signal: AbortSignal): Promise<void> {
     this.#assertHere()
     await copySparse(this.#files.disk, path, signal)
+  }
+
+  async image(): Promise<GuestImage> {
+    this.#assertHere()
+    await using undo = new AsyncDisposableStack()
+    const memory = undo.use(await openMemoryImage(this.record.pid))
+    const disk = undo.use(await openFilePart(this.#files.disk))
+    const resources = undo.move()
+    return { memory, disk, [Symbol.asyncDispose]: () => resources.disposeAsync() }
   }
 
   /** Answers after the end too, with the last figures. */

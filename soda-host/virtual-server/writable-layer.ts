@@ -1,44 +1,42 @@
 import { execa } from 'execa'
 import { chmod, chown, open } from 'node:fs/promises'
 import { HostError } from '../../src/errors.ts'
+import { MIB } from '../../src/constants.ts'
 import { hostPath } from '../resources/host-programs.ts'
 
 const TIMEOUT_MS = 30_000
 
 /**
- * A journal only where a further guest may have to take up what a dead one left. Tables are left as the zeros that a new sparse file is, so that
- * making it takes milliseconds and no space at any size.
+ * With a journal: a copy that is made while the guest stands still is what a power cut would leave, and must be whole
+ * when it is mounted. Tables and journal are left as the zeros that a new sparse file is, so that making it takes
+ * milliseconds and no space at any size. How many files it may hold is settled here too, by its size.
  */
 const OPTIONS = ['-q', '-F', '-m', '0']
 const LAZY = 'lazy_itable_init=1,lazy_journal_init=1,nodiscard'
+/** A 64th of the layer. 1 MiB is the least that mkfs takes, 4 MiB with the large blocks of a layer from 512 MiB on. */
+const JOURNAL_FRACTION = 64
+const JOURNAL_MIB_MAX = 64
 
 export interface WritableLayerSpec {
   path: string
   sizeBytes: number
   /** Undefined: stays our own. */
   uid: number | undefined
-  /** It must survive the sudden death of its guest. Takes some MiB of the size. @default false */
-  hasJournal?: boolean
 }
 
 /**
  * A fresh ext4 in a sparse file: this is the server's disk quota.
- * @throws ERR_JAIL when it cannot be made (disk full, size below about 64 KiB)
+ * @throws ERR_JAIL when it cannot be made (disk full, size below about 2 MiB)
  */
-export async function createWritableLayer({
-  path,
-  sizeBytes,
-  uid,
-  hasJournal = false
-}: WritableLayerSpec): Promise<void> {
-  const options = [...OPTIONS, '-O', hasJournal ? 'has_journal' : '^has_journal']
+export async function createWritableLayer({ path, sizeBytes, uid }: WritableLayerSpec): Promise<void> {
   try {
     await using file = await open(path, 'w', 0o600)
     await file.truncate(sizeBytes)
     // assume_storage_prezeroed came with e2fsprogs 1.47.
-    const fast = await makeFileSystem(path, options, `${LAZY},assume_storage_prezeroed=1`)
+    const options = [...OPTIONS, '-J', `size=${journalMib(sizeBytes)}`, '-E']
+    const fast = await makeFileSystem(path, [...options, `${LAZY},assume_storage_prezeroed=1`])
     if (!fast)
-      await execa('mkfs.ext4', [...options, '-E', LAZY, path], {
+      await execa('mkfs.ext4', [...options, LAZY, path], {
         timeout: TIMEOUT_MS,
         env: { PATH: hostPath() }
       })
@@ -51,8 +49,12 @@ export async function createWritableLayer({
   }
 }
 
-async function makeFileSystem(path: string, options: string[], extended: string): Promise<boolean> {
-  const { exitCode } = await execa('mkfs.ext4', [...options, '-E', extended, path], {
+function journalMib(sizeBytes: number): number {
+  return Math.min(JOURNAL_MIB_MAX, Math.max(1, Math.floor(sizeBytes / JOURNAL_FRACTION / MIB)))
+}
+
+async function makeFileSystem(path: string, options: readonly string[]): Promise<boolean> {
+  const { exitCode } = await execa('mkfs.ext4', [...options, path], {
     timeout: TIMEOUT_MS,
     reject: false,
     env: { PATH: hostPath() }

@@ -55,6 +55,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   verify: async () => (await import('./commands/sealed-logs.ts')).verifyCommand(),
   switch: async () => (await import('./commands/switch.ts')).switchCommand(),
   rules: async () => (await import('./commands/rules.ts')).rulesCommand(),
+  key: async () => (await import('./commands/key.ts')).keyCommand(),
   id: async () => (await import('./commands/id.ts')).idCommand(),
   doctor: async () => (await import('./commands/doctor.ts')).doctorCommand()
 }

@@ -31,6 +31,8 @@ export const SYSTEM_PACKAGES: readonly SystemPackage[] = [
   { name: 'xz-utils', program: 'xz' },
   // The sealing code is tested in user space on its primitives.
   { name: 'libssl-dev', file: '/usr/include/openssl/evp.h' },
+  // Dumps are opened by it in the tests, to be sure that tenants can.
+  { name: 'age', program: 'age' },
   // Images: what they are made of, who signed it, and how they are packed.
   { name: 'debian-archive-keyring', file: '/usr/share/keyrings/debian-archive-keyring.gpg' },
   { name: 'mmdebstrap', program: 'mmdebstrap' },

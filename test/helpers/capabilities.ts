@@ -13,6 +13,7 @@ const probes = {
   /** The set-up step builds kernel, initrd and images and names the file that lists them. */
   uml: () =>
     process.env['ISHARE_ARTIFACTS'] === undefined ? 'no guest kernel: run through `npm test`' : undefined,
+  age: () => (onPath('age') ? undefined : 'age is not installed'),
   pasta: () => (onPath('pasta') ? undefined : 'pasta is not installed'),
   /** Where the 560 detection cases are. */
   cases: () =>

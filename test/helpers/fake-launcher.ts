@@ -18,6 +18,7 @@ import {
 } from '../../soda-host/virtual-server/process-identity.ts'
 import type {
   GuestFile,
+  GuestImage,
   GuestSession,
   LaunchSpec,
   ProcessRecord,
@@ -30,6 +31,7 @@ import type {
   SweepSpec,
   TerminalSize
 } from '../../soda-host/virtual-server/types.ts'
+import { FAKE_IMAGE } from './fake-image.ts'
 import { fakeSession } from './fake-session.ts'
 import { FAKE_WINDOW_BYTES, type FakeCommand, type FakeEvent } from './fake-protocol.ts'
 
@@ -261,6 +263,11 @@ class FakeServer implements RunningServer {
 
   async copyLayer(path: string): Promise<void> {
     await execa('tar', ['-C', this.#directory, '-cf', path, 'guest'])
+  }
+
+  async image(): Promise<GuestImage> {
+    this.#assertHere()
+    return { ...FAKE_IMAGE, [Symbol.asyncDispose]: async () => undefined }
   }
 
   async release(): Promise<void> {

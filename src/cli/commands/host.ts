@@ -9,6 +9,7 @@ import { hostOptions, sliceOption, sliceWords } from '../options.ts'
 import { printFacts, printJson, printTable } from '../output.ts'
 import { isRoot, peerAccount } from '../privileges.ts'
 import { humanLog, untilToldToEnd } from '../service.ts'
+import { dumpCommand } from './dump.ts'
 import {
   freezeCommand,
   reasonWords,
@@ -89,6 +90,7 @@ export function hostCommand(): Command {
     .addCommand(restartCommand())
     .addCommand(snapshotCommand())
     .addCommand(snapshotsCommand())
+    .addCommand(dumpCommand())
     .addCommand(reclaimCommand())
     .addCommand(returnCommand())
 }

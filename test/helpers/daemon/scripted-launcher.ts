@@ -1,4 +1,5 @@
 import { writeFile } from 'node:fs/promises'
+import { FAKE_IMAGE } from '../fake-image.ts'
 import { HostError } from '../../../src/errors.ts'
 import type {
   GuestFile,
@@ -57,6 +58,7 @@ export function scriptedLauncher(script: ScriptedGuest): ScriptedLauncher {
         thaw: async () => undefined,
         layerBytes: async () => 0,
         copyLayer: async (path) => writeFile(path, 'a layer'),
+        image: async () => ({ ...FAKE_IMAGE, [Symbol.asyncDispose]: async () => undefined }),
         release: async () => undefined,
         ...script,
         run: async () => script.run(listener, die)
