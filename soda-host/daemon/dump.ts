@@ -30,9 +30,19 @@ export interface DumpInit {
   idleMs: number
 }
 
-/** @throws ERR_DUMP_KEY when its tenant named none, ERR_SERVER_STATE unless its program runs, all the time */
-export async function* dump(keeper: Keeper, { signal, idleMs }: DumpInit): AsyncGenerator<Uint8Array> {
-  const encrypter = await encrypterFor(keeper.book.record)
+/**
+ * Nothing is frozen before the first chunk is asked for.
+ * @throws ERR_DUMP_KEY when its tenant named none; while it is read, ERR_SERVER_STATE unless its program runs all the time
+ */
+export async function openDump(keeper: Keeper, init: DumpInit): Promise<AsyncGenerator<Uint8Array>> {
+  return dump(await encrypterFor(keeper.book.record), keeper, init)
+}
+
+async function* dump(
+  encrypter: Encrypter,
+  keeper: Keeper,
+  { signal, idleMs }: DumpInit
+): AsyncGenerator<Uint8Array> {
   await using standing = await keeper.standStill()
   await using image = await standing.guest.image()
   const idle = new AbortController()
@@ -61,7 +71,7 @@ async function encrypterFor({ spec }: ServerRecord): Promise<Encrypter> {
   const encrypter = new Encrypter()
   try {
     for (const key of dumpKeys) encrypter.addRecipient(ageRecipient(Buffer.from(key, 'base64url')))
-    // Before anything is frozen: a point of small order is refused here.
+    // A point of small order is refused here.
     await encrypter.encrypt(new Uint8Array())
   } catch (cause) {
     throw new HostError('ERR_DUMP_KEY', `nothing can be encrypted to a key that the tenant of ${id} named`, {

@@ -18,7 +18,7 @@ import type {
   StdinAnswer
 } from './api.ts'
 import { abortable } from './bell.ts'
-import { dump } from './dump.ts'
+import { openDump } from './dump.ts'
 import { ExecSessions } from './exec-sessions.ts'
 import { storeTar } from './files-tar.ts'
 import type { Links } from './links.ts'
@@ -182,9 +182,9 @@ export class Host {
   }
 
   /** @throws ERR_DUMP_KEY, ERR_SERVER_STATE, ERR_SERVER_UNKNOWN */
-  async *dump(id: string, client: AbortSignal): AsyncGenerator<Uint8Array> {
+  async dump(id: string, client: AbortSignal): Promise<AsyncGenerator<Uint8Array>> {
     const idleMs = this.#init.timing.bodyIdleMs
-    yield* dump(this.#servers.entry(id).keeper, { signal: this.#any(client), idleMs })
+    return openDump(this.#servers.entry(id).keeper, { signal: this.#any(client), idleMs })
   }
 
   async inspect(id: string): Promise<Server> {

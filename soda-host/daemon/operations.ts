@@ -377,10 +377,10 @@ export const operations: readonly Operation[] = [
     summary:
       "Disk and memory of a running server, which stands still meanwhile: a tar, encrypted by age to its tenant's keys",
     answer: 'application/octet-stream',
-    run: ({ host, id, signal }) => ({
+    run: async ({ host, id, signal }) => ({
       kind: 'stream',
       type: 'application/octet-stream',
-      chunks: host.dump(id, signal)
+      chunks: await host.dump(id, signal)
     })
   }),
   operation('reclaim', {
