@@ -11,16 +11,21 @@ const SIZES = [10, 1000, 10_000, Infinity]
 const WARM_UP = 1
 
 export async function bench({ samples }: BenchContext): Promise<Row[]> {
+  const lines = await etOpenRules()
+  return SIZES.flatMap((size) => measure(spread(lines, size), samples))
+}
+
+/** The rules of the set, one a line. */
+export async function etOpenRules(): Promise<string[]> {
   if (!existsSync(SET))
     throw new Error(`no rules in ${SET}: ISHARE_IDS_RULES names the directory of rule sets`)
   const files = readdirSync(SET).filter((file) => file.endsWith('.rules'))
   const sources = await Promise.all(files.sort().map((file) => readRuleFile(join(SET, file))))
-  const lines = sources.flatMap(({ text }) => text.split('\n').filter((line) => line.startsWith('alert')))
-  return SIZES.flatMap((size) => measure(spread(lines, size), samples))
+  return sources.flatMap(({ text }) => text.split('\n').filter((line) => line.startsWith('alert')))
 }
 
 /** `size` of the lines, from all parts of the set. */
-function spread(lines: readonly string[], size: number): string[] {
+export function spread(lines: readonly string[], size: number): string[] {
   if (size >= lines.length) return [...lines]
   return Array.from({ length: size }, (_, index) => lines[Math.floor((index * lines.length) / size)] ?? '')
 }

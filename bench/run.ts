@@ -11,6 +11,7 @@ const BENCHES: Record<string, () => Promise<{ bench: (context: BenchContext) => 
   'run-latency': () => import('./run-latency.ts'),
   throughput: () => import('./throughput.ts'),
   rules: () => import('./rules.ts'),
+  engine: () => import('./engine.ts'),
   seal: () => import('./seal.ts'),
   switch: () => import('./switch.ts')
 }

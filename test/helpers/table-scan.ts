@@ -1,5 +1,6 @@
 /** The slow, obvious reader of a scanner: what docs/formats/ruleset.md says, word by word. */
-import { gramAt, hashOf } from '../../soda-host/kernort/rules/table/scanner.ts'
+import { gramAt, hashOf, markOf } from '../../soda-host/kernort/rules/table/gram.ts'
+import { WINDOWS } from '../../soda-host/kernort/rules/table/scanner.ts'
 import type { Sections } from '../../soda-host/kernort/rules/table/sections.ts'
 
 /** Rules that `subject` wakes, ascending. */
@@ -7,15 +8,15 @@ export function scan(sections: Sections, scanner: number, subject: Uint8Array): 
   const word = (name: keyof Sections, index: number): number => sections[name].content.readUInt32LE(index * 4)
   const folded = subject.map((byte) => byte | 0x20)
   const woken = new Set<number>()
-  for (const [table, window] of [4, 3, 2, 1].entries()) {
-    const [bitmapBits, headBits, bitmap, heads] = [0, 1, 2, 3].map((at) =>
-      word('SCANNERS', scanner * 20 + table * 4 + at)
+  for (const [table, window] of WINDOWS.entries()) {
+    const [markBits, headBits, marks, heads] = [0, 1, 2, 3].map((at) =>
+      word('SCANNERS', scanner * 16 + table * 4 + at)
     ) as [number, number, number, number]
-    if (bitmapBits === 0) continue
+    if (markBits === 0) continue
     for (let at = 0; at + window <= folded.length; at++) {
       const gram = gramAt(folded, at, window)
-      const bit = hashOf(gram) >>> (32 - bitmapBits)
-      if ((word('BITMAPS', bitmap + (bit >>> 5)) & (1 << (bit & 31))) === 0) continue
+      const { place, bit } = markOf(gram, markBits)
+      if ((sections.MARKS.content.readUInt8(marks + place) & bit) === 0) continue
       const bucket = hashOf(gram) >>> (32 - headBits)
       for (let entry = word('HEADS', heads + bucket); entry < word('HEADS', heads + bucket + 1); entry++) {
         if (word('GRAMS', entry * 3) !== gram) continue

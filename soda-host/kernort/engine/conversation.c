@@ -3,8 +3,8 @@
  * DOC: Which application protocol a flow speaks, and its parser
  *
  * The protocol is told by the first bytes of either side, never by the port alone; DNS, which begins with nothing
- * special, by a message that parses on port 53. Parsers work on documents from a pool; when none is free the flow is
- * still matched as a stream, counted.
+ * special, by a message that parses on port 53. Parsers work on documents from a pool; when none is free, the
+ * conversation that has been silent longest gives its own away, counted: it is still matched as a stream.
  */
 #include "engine.h"
 
@@ -46,44 +46,48 @@ void kernort_documents_init(struct kernort_documents *documents, struct kernort_
 {
 	u32 i;
 
+	struct kernort_scratch *scratch = arena_take(arena, 1, sizeof(*scratch));
+
 	/* One more than flows can take: for datagrams. */
 	documents->documents = arena_take(arena, (u64)count + 1, sizeof(*documents->documents));
 	documents->count = count;
-	documents->free = count ? 0 : KERNORT_NO_INDEX;
+	kernort_use_list_init(&documents->use, arena, count);
+	for (i = 0; arena->base && i <= count; i++)
+		documents->documents[i].scratch = scratch;
 	for (i = 0; arena->base && i < count; i++)
-		documents->documents[i].next_free = i + 1 < count ? i + 1 : KERNORT_NO_INDEX;
+		kernort_use_list_add_newest(&documents->use, i);
 }
 
 static void clear_message(struct kernort_message *message)
 {
-	memset(message, 0, offsetof(struct kernort_message, fired));
+	memset(message, 0, offsetof(struct kernort_message, woken));
 }
 
-static bool open_document(struct kernort_engine *engine, struct kernort_flow *flow)
+static void open_document(struct kernort_engine *engine, struct kernort_flow *flow)
 {
 	struct kernort_documents *documents = &engine->documents;
 	struct kernort_document *document;
 
-	if (documents->free == KERNORT_NO_INDEX) {
-		engine->counters.documents_missing++;
-		return false;
-	}
-	flow->document = documents->free;
+	flow->document = documents->use.oldest;
 	document = &documents->documents[flow->document];
-	documents->free = document->next_free;
+	if (document->owner) {
+		document->owner->document = KERNORT_NO_INDEX;
+		engine->counters.documents_evicted++;
+	}
+	document->owner = flow;
 	document->app = flow->app;
 	document->method_first = document->method_count = 0;
 	clear_message(&document->messages[0]);
 	clear_message(&document->messages[1]);
-	return true;
 }
 
 void kernort_conversation_release(struct kernort_engine *engine, struct kernort_flow *flow)
 {
 	if (flow->document == KERNORT_NO_INDEX)
 		return;
-	engine->documents.documents[flow->document].next_free = engine->documents.free;
-	engine->documents.free = flow->document;
+	engine->documents.documents[flow->document].owner = NULL;
+	kernort_use_list_remove(&engine->documents.use, flow->document);
+	kernort_use_list_add_oldest(&engine->documents.use, flow->document);
 	flow->document = KERNORT_NO_INDEX;
 }
 
@@ -101,6 +105,8 @@ static void parse(struct kernort_engine *engine, struct kernort_flow *flow, u32 
 	struct kernort_reader reader = { .look = look, .context = engine };
 	struct kernort_document *document = &engine->documents.documents[flow->document];
 
+	kernort_use_list_remove(&engine->documents.use, flow->document);
+	kernort_use_list_add_newest(&engine->documents.use, flow->document);
 	if (document->app == KERNORT_APP_HTTP)
 		kernort_http_feed(document, side, bytes, length, &reader);
 	else
@@ -126,6 +132,10 @@ void kernort_conversation_feed(struct kernort_engine *engine, struct kernort_flo
 	const struct kernort_side *from = &flow->sides[side];
 
 	if (flow->app != KERNORT_APP_ANY) {
+		/* A conversation that had to give its document away is picked up at its next message. */
+		if (flow->document == KERNORT_NO_INDEX && flow->app == KERNORT_APP_HTTP &&
+		    kernort_http_begins(bytes, length, side))
+			open_document(engine, flow);
 		if (flow->document != KERNORT_NO_INDEX)
 			parse(engine, flow, side, bytes, length);
 		return;
@@ -133,8 +143,10 @@ void kernort_conversation_feed(struct kernort_engine *engine, struct kernort_flo
 	if (from->window == KERNORT_NO_INDEX || from->window_start != 0 || from->window_used < SNIFF_BYTES)
 		return;
 	flow->app = sniff(kernort_window_bytes(&engine->windows, from), from->window_used, side, flow->server_port);
-	if ((flow->app == KERNORT_APP_HTTP || flow->app == KERNORT_APP_TLS) && open_document(engine, flow))
-		parse_beginning(engine, flow);
+	if (flow->app != KERNORT_APP_HTTP && flow->app != KERNORT_APP_TLS)
+		return;
+	open_document(engine, flow);
+	parse_beginning(engine, flow);
 }
 
 void kernort_conversation_finish(struct kernort_engine *engine, struct kernort_flow *flow)
@@ -150,12 +162,13 @@ void kernort_conversation_datagram(struct kernort_engine *engine)
 	const struct kernort_packet *packet = engine->scene.packet;
 	struct kernort_document *document = &engine->documents.documents[engine->documents.count];
 	struct kernort_flow *flow = engine->flow;
+	struct kernort_views *views = &document->scratch->views;
 
 	if (flow->is_passed || (flow->server_port != 53 && flow->client_port != 53))
 		return;
-	kernort_views_clear(&document->views);
-	document->messages[engine->scene.side].fired_count = 0;
-	if (!kernort_dns_views(&document->views, packet->payload, packet->payload_length))
+	kernort_views_clear(views);
+	clear_message(&document->messages[engine->scene.side]);
+	if (!kernort_dns_views(views, packet->payload, packet->payload_length))
 		return;
 	flow->app = KERNORT_APP_DNS;
 	kernort_detect_document(engine, document, engine->scene.side);

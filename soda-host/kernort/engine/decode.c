@@ -16,12 +16,22 @@
 
 enum { ETHERTYPE_IPV4 = 0x0800, ETHERTYPE_IPV6 = 0x86dd, ETHERTYPE_PPPOE = 0x8864 };
 
-/* Sum of 16-bit words, not folded. */
+/* Sum of 16-bit words, not folded; eight bytes at a time as they lie in memory (RFC 1071, section 2). */
 static u32 checksum_add(u32 sum, const u8 *bytes, u32 length)
 {
+	u64 wide = 0;
 	u32 i;
 
-	for (i = 0; i + 1 < length; i += 2)
+	for (i = 0; i + 8 <= length; i += 8) {
+		u64 word;
+
+		memcpy(&word, bytes + i, sizeof(word));
+		wide += (word & 0xffffffff) + (word >> 32);
+	}
+	while (wide >> 16)
+		wide = (wide & 0xffff) + (wide >> 16);
+	sum += (u32)(wide & 0xff) << 8 | (u32)wide >> 8;
+	for (; i + 1 < length; i += 2)
 		sum += (u32)(bytes[i] << 8 | bytes[i + 1]);
 	return length & 1 ? sum + (u32)(bytes[length - 1] << 8) : sum;
 }

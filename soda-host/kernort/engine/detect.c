@@ -9,8 +9,6 @@
  */
 #include "engine.h"
 
-static void add_candidate(struct kernort_engine *engine, u32 rule);
-
 static void sort_candidates(struct kernort_engine *engine)
 {
 	struct kernort_candidate *list = engine->candidates;
@@ -26,6 +24,17 @@ static void sort_candidates(struct kernort_engine *engine)
 		}
 }
 
+/* Remember a rule for the next look at the message; if there is no room, its head will be scanned again. */
+static void note_woken(struct kernort_engine *engine, u32 rule)
+{
+	struct kernort_message *message = &engine->document->messages[engine->scene.side];
+
+	if (message->woken_count < KERNORT_FIRED)
+		message->woken[message->woken_count++] = rule;
+	else
+		message->has_woken = false;
+}
+
 static void try_candidates(struct kernort_engine *engine)
 {
 	u32 i;
@@ -38,41 +47,44 @@ static void try_candidates(struct kernort_engine *engine)
 			kernort_try_rule(engine, candidate->rule, KERNORT_ON_STREAM);
 		if (candidate->modes & KERNORT_ON_PACKET)
 			kernort_try_rule(engine, candidate->rule, KERNORT_ON_PACKET);
-		if (candidate->modes & KERNORT_ON_DOCUMENT)
-			kernort_try_rule(engine, candidate->rule, KERNORT_ON_DOCUMENT);
+		if ((candidate->modes & KERNORT_ON_DOCUMENT) &&
+		    !kernort_try_rule(engine, candidate->rule, KERNORT_ON_DOCUMENT))
+			note_woken(engine, candidate->rule);
 	}
 	engine->candidate_count = 0;
 }
 
-/* May a rule with these flags be tried in the present mode? */
-static bool fits_mode(const struct kernort_engine *engine, u16 flags)
+/* In which of the present modes may a rule with these flags be tried? */
+static u8 modes_for(const struct kernort_engine *engine, u16 flags)
 {
+	bool is_stream_only = (flags & (KERNORT_RULE_ON_PACKET | KERNORT_RULE_ON_STREAM)) == KERNORT_RULE_ON_STREAM;
+	u8 modes = engine->scan_modes;
+
 	if (flags & KERNORT_RULE_TRANSACTION)
-		return engine->scan_modes & KERNORT_ON_DOCUMENT;
-	if (engine->scan_modes & KERNORT_ON_DOCUMENT)
-		return false;
-	if (engine->scan_modes & KERNORT_ON_STREAM)
-		return flags & KERNORT_RULE_ON_STREAM;
-	if ((flags & (KERNORT_RULE_ON_PACKET | KERNORT_RULE_ON_STREAM)) == KERNORT_RULE_ON_STREAM)
-		return engine->is_header_scan || !engine->has_stream;
-	return true;
+		return modes & KERNORT_ON_DOCUMENT;
+	if (!(flags & KERNORT_RULE_ON_STREAM))
+		modes &= ~KERNORT_ON_STREAM;
+	if (is_stream_only && engine->has_stream && !engine->is_header_scan)
+		modes &= ~KERNORT_ON_PACKET;
+	return modes & ~KERNORT_ON_DOCUMENT;
 }
 
 static void add_candidate(struct kernort_engine *engine, u32 rule)
 {
+	u8 modes = modes_for(engine, engine->rules->rules[rule].flags);
 	u32 slot = engine->slots[rule];
 
-	if (!fits_mode(engine, engine->rules->rules[rule].flags))
+	if (!modes)
 		return;
 	if (slot < engine->candidate_count && engine->candidates[slot].rule == rule) {
-		engine->candidates[slot].modes |= engine->scan_modes;
+		engine->candidates[slot].modes |= modes;
 		return;
 	}
 	if (engine->candidate_count == KERNORT_CANDIDATES)
 		try_candidates(engine);
 	slot = engine->candidate_count++;
 	engine->slots[rule] = slot;
-	engine->candidates[slot] = (struct kernort_candidate){ .rule = rule, .modes = engine->scan_modes };
+	engine->candidates[slot] = (struct kernort_candidate){ .rule = rule, .modes = modes };
 }
 
 static void add_listed(struct kernort_engine *engine, u32 first, u32 count)
@@ -83,9 +95,31 @@ static void add_listed(struct kernort_engine *engine, u32 first, u32 count)
 		add_candidate(engine, engine->rules->words[first + i]);
 }
 
+/* Remember that the carrier has a rule's fast pattern. One too many: the next look scans the whole window again. */
+static void carry(struct kernort_side *side, u32 rule)
+{
+	u64 end = side->window_start + side->window_used;
+	u32 i;
+
+	for (i = 0; i < side->carried_count; i++)
+		if (side->carried[i].rule == rule) {
+			side->carried[i].end = end;
+			return;
+		}
+	if (side->carried_count < KERNORT_RECENT)
+		side->carried[side->carried_count++] = (struct kernort_recent){ .rule = rule, .end = end };
+	else
+		side->carried_to = 0;
+}
+
 static void pattern_hit(void *context, const struct kernort_ruleset_pattern *pattern)
 {
-	add_listed(context, pattern->first_rule, pattern->rule_count);
+	struct kernort_engine *engine = context;
+	u32 i;
+
+	add_listed(engine, pattern->first_rule, pattern->rule_count);
+	for (i = 0; engine->carrier && i < pattern->rule_count; i++)
+		carry(engine->carrier, engine->rules->words[pattern->first_rule + i]);
 }
 
 static void visit_group(struct kernort_engine *engine, const struct kernort_ruleset_group *group,
@@ -155,40 +189,83 @@ static void visit_address(struct kernort_engine *engine, u32 side, u32 address)
 		add_listed(engine, index[low].first_rule, index[low].rule_count);
 }
 
-void kernort_detect_packet(struct kernort_engine *engine)
+static void visit_headers(struct kernort_engine *engine)
 {
 	const struct kernort_packet *packet = engine->scene.packet;
-	struct kernort_slice payload = { .bytes = packet->payload, .length = packet->payload_length };
+	struct kernort_slice nothing = { 0 };
 
 	engine->scan_modes = KERNORT_ON_PACKET;
 	engine->is_header_scan = true;
-	visit(engine, KERNORT_BUFFER_HEADER, (struct kernort_slice){ 0 }, 0);
+	visit(engine, KERNORT_BUFFER_HEADER, nothing, 0);
+	if (!engine->flow || !(engine->flow->ip_only_done >> engine->scene.side & 1))
+		visit(engine, KERNORT_GROUP_IP_ONLY, nothing, 0);
 	if (packet->source.family == 4 && engine->rules->counts[KERNORT_SECTION_ADDRESS_INDEX]) {
 		visit_address(engine, KERNORT_SIDE_SOURCE, kernort_address_ipv4(&packet->source));
 		visit_address(engine, KERNORT_SIDE_DESTINATION, kernort_address_ipv4(&packet->destination));
 	}
 	engine->is_header_scan = false;
+}
+
+/* Is the packet's payload what its stream ends with, not looked at yet? Then one scan serves for both. */
+static bool is_payload_in_stream(const struct kernort_engine *engine, const struct kernort_side *from)
+{
+	const struct kernort_packet *packet = engine->scene.packet;
+	u32 length = packet->payload_length;
+
+	return length <= from->window_used && from->window_start + from->window_used - length >= from->inspected &&
+	       !memcmp(kernort_window_bytes(&engine->windows, from) + from->window_used - length, packet->payload, length);
+}
+
+/* Scan the bytes of a stream that are new, as @modes. */
+static void visit_stream(struct kernort_engine *engine, struct kernort_side *from, u8 modes)
+{
+	struct kernort_slice slice = { .bytes = kernort_window_bytes(&engine->windows, from),
+				       .length = from->window_used };
+	u32 i;
+
+	engine->scan_modes = KERNORT_ON_STREAM;
+	for (i = 0; i < from->waiting_count; i++)
+		add_candidate(engine, from->waiting[i].rule);
+	from->waiting_count = from->waiting_next = 0;
+	engine->scan_modes = modes;
+	visit(engine, KERNORT_BUFFER_PAYLOAD, slice, (u32)(from->inspected - from->window_start));
+}
+
+static bool has_new_bytes(const struct kernort_side *side)
+{
+	return side->window != KERNORT_NO_INDEX && side->inspected < side->window_start + side->window_used;
+}
+
+void kernort_detect_packet(struct kernort_engine *engine)
+{
+	const struct kernort_packet *packet = engine->scene.packet;
+	struct kernort_slice payload = { .bytes = packet->payload, .length = packet->payload_length };
+	struct kernort_side *from = engine->flow ? &engine->flow->sides[engine->scene.side] : NULL;
 	/* A fragment's content is looked at when the datagram is whole. */
-	if (payload.length > 0 && !engine->is_refused && !packet->is_fragment)
+	bool has_payload = payload.length > 0 && !engine->is_refused && !packet->is_fragment;
+
+	visit_headers(engine);
+	if (from && has_new_bytes(from)) {
+		bool is_same = has_payload && is_payload_in_stream(engine, from);
+
+		visit_stream(engine, from, is_same ? KERNORT_ON_STREAM | KERNORT_ON_PACKET : KERNORT_ON_STREAM);
+		has_payload &= !is_same;
+	}
+	engine->scan_modes = KERNORT_ON_PACKET;
+	if (has_payload)
 		visit(engine, KERNORT_BUFFER_PAYLOAD, payload, 0);
 	try_candidates(engine);
+	if (from && from->window != KERNORT_NO_INDEX)
+		from->inspected = from->window_start + from->window_used;
 }
 
 void kernort_detect_stream(struct kernort_engine *engine, u32 side)
 {
 	struct kernort_side *from = &engine->flow->sides[side];
-	struct kernort_slice slice;
-	u32 i;
 
-	if (from->window == KERNORT_NO_INDEX || from->inspected == from->window_start + from->window_used)
+	if (!has_new_bytes(from))
 		return;
-	slice.bytes = kernort_window_bytes(&engine->windows, from);
-	slice.length = from->window_used;
-	engine->scan_modes = KERNORT_ON_STREAM;
-	for (i = 0; i < from->waiting_count; i++)
-		add_candidate(engine, from->waiting[i].rule);
-	from->waiting_count = from->waiting_next = 0;
-	visit(engine, KERNORT_BUFFER_PAYLOAD, slice, (u32)(from->inspected - from->window_start));
+	visit_stream(engine, from, KERNORT_ON_STREAM);
 	try_candidates(engine);
 	from->inspected = from->window_start + from->window_used;
 }
@@ -198,35 +275,74 @@ static void visit_view(struct kernort_engine *engine, u8 buffer, u8 direction, s
 	visit_group(engine, kernort_group_find(engine->rules, buffer, 0, direction, KERNORT_SIDE_ANY, 0), slice, 0);
 }
 
-/* Rules on a message may have their fast pattern in the stream or packet that carries it. */
+/* Rules on a message may have their fast pattern in the stream that carries it: look at what is new of that. */
+static void visit_carrier_stream(struct kernort_engine *engine, struct kernort_side *from)
+{
+	struct kernort_slice slice = { .bytes = kernort_window_bytes(&engine->windows, from),
+				       .length = from->window_used };
+	u32 kept = 0, i;
+
+	if (from->carried_to < from->window_start) {
+		from->carried_count = 0;
+		from->carried_to = from->window_start;
+	}
+	for (i = 0; i < from->carried_count; i++) {
+		if (from->carried[i].end <= from->window_start)
+			continue;
+		add_candidate(engine, from->carried[i].rule);
+		from->carried[kept++] = from->carried[i];
+	}
+	from->carried_count = (u8)kept;
+	i = (u32)(from->carried_to - from->window_start);
+	from->carried_to = from->window_start + from->window_used;
+	engine->carrier = from;
+	visit(engine, KERNORT_GROUP_CARRIER, slice, i);
+	engine->carrier = NULL;
+}
+
 static void visit_carrier(struct kernort_engine *engine, u32 side)
 {
-	const struct kernort_side *from = &engine->flow->sides[side];
-	struct kernort_slice slice = { .bytes = engine->scene.packet->payload,
-				       .length = engine->scene.packet->payload_length };
+	struct kernort_side *from = &engine->flow->sides[side];
+	struct kernort_slice payload = { .bytes = engine->scene.packet->payload,
+					 .length = engine->scene.packet->payload_length };
 
-	if (from->window != KERNORT_NO_INDEX) {
-		slice.bytes = kernort_window_bytes(&engine->windows, from);
-		slice.length = from->window_used;
-	}
-	engine->is_header_scan = false;
-	if (slice.length > 0)
-		visit(engine, KERNORT_BUFFER_PAYLOAD, slice, 0);
+	if (from->window != KERNORT_NO_INDEX)
+		visit_carrier_stream(engine, from);
+	else if (payload.length > 0)
+		visit(engine, KERNORT_GROUP_CARRIER, payload, 0);
+}
+
+static bool is_body(u32 buffer)
+{
+	return buffer == KERNORT_BUFFER_FILE_DATA || buffer == KERNORT_BUFFER_HTTP_REQUEST_BODY ||
+	       buffer == KERNORT_BUFFER_HTTP_RESPONSE_BODY;
+}
+
+/* The head of a message is scanned once; what it woke and may yet hold is tried again with each piece of the body. */
+static void visit_views(struct kernort_engine *engine, struct kernort_message *message, u8 direction)
+{
+	const struct kernort_views *views = &engine->document->scratch->views;
+	bool has_woken = message->has_woken;
+	u32 i;
+
+	for (i = 0; has_woken && i < message->woken_count; i++)
+		add_candidate(engine, message->woken[i]);
+	message->woken_count = 0;
+	message->has_woken = true;
+	for (i = 0; i < KERNORT_BUFFER_COUNT; i++)
+		if (views->single[i].bytes && (is_body(i) || !has_woken))
+			visit_view(engine, (u8)i, direction, views->single[i]);
+	for (i = 0; !has_woken && i < views->instance_count; i++)
+		visit_view(engine, views->instances[i].buffer, direction, views->instances[i].slice);
 }
 
 void kernort_detect_document(struct kernort_engine *engine, struct kernort_document *document, u32 side)
 {
 	u8 direction = side == KERNORT_CLIENT ? KERNORT_FLOW_TO_SERVER : KERNORT_FLOW_TO_CLIENT;
-	const struct kernort_views *views = &document->views;
-	u32 i;
 
 	engine->document = document;
 	engine->scan_modes = KERNORT_ON_DOCUMENT;
-	for (i = 0; i < KERNORT_BUFFER_COUNT; i++)
-		if (views->single[i].bytes)
-			visit_view(engine, (u8)i, direction, views->single[i]);
-	for (i = 0; i < views->instance_count; i++)
-		visit_view(engine, views->instances[i].buffer, direction, views->instances[i].slice);
+	visit_views(engine, &document->messages[side], direction);
 	visit_carrier(engine, side);
 	try_candidates(engine);
 	engine->document = NULL;

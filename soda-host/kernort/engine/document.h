@@ -5,10 +5,11 @@
 #include "arena.h"
 #include "cursor.h"
 #include "flow.h"
+#include "inflate.h"
 #include "kernort_ruleset.h"
 
 #define KERNORT_HEAD_BYTES 16384u /* start line and headers of one message */
-#define KERNORT_BODY_BYTES 65536u /* of a decoded body: what is kept for matching */
+#define KERNORT_BODY_BYTES 65536u /* of a body, as sent and as decoded: what is kept for matching */
 #define KERNORT_DERIVED_BYTES 131072u /* normalised copies */
 #define KERNORT_INSTANCES 64u
 #define KERNORT_FIRED 64u
@@ -35,6 +36,13 @@ struct kernort_views {
 	u8 derived[KERNORT_DERIVED_BYTES];
 };
 
+/* What is needed only while a message is being looked at: one for all conversations. */
+struct kernort_scratch {
+	struct kernort_views views;
+	struct kernort_inflate_work inflate;
+	u8 decoded[KERNORT_CODINGS][KERNORT_BODY_BYTES]; /* a body after each of its codings */
+};
+
 /* One direction of an application conversation, being parsed byte by byte. */
 struct kernort_message {
 	u8 phase; /* of the protocol's parser */
@@ -43,22 +51,23 @@ struct kernort_message {
 	bool is_fired_full, is_bare_feed, skips_blank;
 	u32 head_used, head_lines;
 	u64 body_left; /* bytes of the body or chunk still to come */
-	u32 body_used, raw_used;
-	u32 fired_count;
+	u32 body_used; /* HTTP: bytes of the body as sent. TLS: handshake bytes, of whole records */
+	u32 raw_used; /* TLS: bytes after those, of a record that is not whole */
+	bool has_woken; /* the head has been scanned, and all that it woke and that may hold later is in `woken` */
+	u32 woken_count, fired_count;
+	u32 woken[KERNORT_FIRED];
 	u32 fired[KERNORT_FIRED]; /* rules that have matched in this message */
 	u8 head[KERNORT_HEAD_BYTES];
 	u8 body[KERNORT_BODY_BYTES];
-	u8 raw[KERNORT_BODY_BYTES]; /* a body that is compressed, before it is decoded */
-	u8 decoded[KERNORT_BODY_BYTES]; /* between two codings */
 };
 
 struct kernort_document {
-	u32 next_free;
+	struct kernort_flow *owner; /* whose conversation it is; NULL: free */
 	u8 app;
 	u8 methods[KERNORT_METHODS]; /* of the requests that have no answer yet */
 	u8 method_first, method_count;
+	struct kernort_scratch *scratch;
 	struct kernort_message messages[2];
-	struct kernort_views views;
 };
 
 /* Called by a parser when a message has something whole to look at. */
@@ -98,8 +107,8 @@ void kernort_http_feed(struct kernort_document *document, u32 side, const u8 *by
 void kernort_http_finish(struct kernort_document *document, u32 side, const struct kernort_reader *reader);
 bool kernort_http_begins(const u8 *bytes, u32 length, u32 side);
 
-/* http_views.c: fill the views with what is there of the message of @side. */
-void kernort_http_views(struct kernort_document *document, u32 side, bool has_body);
+/* http_views.c: fill the views with the head of @side's message, and its decoded @body if that has bytes. */
+void kernort_http_views(struct kernort_document *document, u32 side, struct kernort_slice body);
 
 /* tls.c */
 void kernort_tls_feed(struct kernort_document *document, u32 side, const u8 *bytes, u32 length,

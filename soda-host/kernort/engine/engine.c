@@ -54,12 +54,8 @@ static void deliver(void *context, struct kernort_flow *flow, u32 side, const u8
 
 	if (flow->is_passed)
 		return;
-	if (kernort_window_open(&engine->windows, &flow->sides[side])) {
-		append(engine, &flow->sides[side], side == engine->scene.side, bytes, length);
-	} else {
-		engine->counters.windows_missing++;
-		flow->sides[side].bytes += length;
-	}
+	engine->counters.windows_evicted += kernort_window_open(&engine->windows, &flow->sides[side]);
+	append(engine, &flow->sides[side], side == engine->scene.side, bytes, length);
 	kernort_conversation_feed(engine, flow, side, bytes, length);
 }
 
@@ -77,6 +73,37 @@ static bool is_from_server(const struct kernort_engine *engine, const struct ker
 	       !kernort_http_begins(packet->payload, packet->payload_length, KERNORT_CLIENT);
 }
 
+/* Look at what still waits for its end, with a packet that its sender could have sent: bodies without a length. */
+static void finish_flow(struct kernort_engine *engine, struct kernort_flow *flow, u64 time_us)
+{
+	struct kernort_scene before = engine->scene;
+	struct kernort_flow *flow_before = engine->flow;
+	struct kernort_packet packet = { .time_us = time_us, .ip_protocol = flow->ip_protocol, .has_transport = true };
+	u32 side;
+
+	for (side = 0; side < 2 && flow->document != KERNORT_NO_INDEX; side++) {
+		packet.source = side ? flow->server : flow->client;
+		packet.destination = side ? flow->client : flow->server;
+		packet.source_port = side ? flow->server_port : flow->client_port;
+		packet.destination_port = side ? flow->client_port : flow->server_port;
+		engine->scene.packet = &packet;
+		engine->scene.flow = engine->flow = flow;
+		engine->scene.side = side;
+		engine->packet_number++;
+		kernort_conversation_finish(engine, flow);
+		kernort_alerts_tell(engine);
+	}
+	engine->scene = before;
+	engine->flow = flow_before;
+}
+
+static void drop_flow(struct kernort_engine *engine, struct kernort_flow *flow, u64 time_us)
+{
+	finish_flow(engine, flow, time_us);
+	release_flow(engine, flow);
+	kernort_flow_remove(&engine->flows, flow);
+}
+
 static struct kernort_flow *add_flow(struct kernort_engine *engine, const struct kernort_packet *packet, u32 *side)
 {
 	struct kernort_flow *flow = kernort_flow_add(&engine->flows, packet);
@@ -85,8 +112,7 @@ static struct kernort_flow *add_flow(struct kernort_engine *engine, const struct
 		flow = kernort_flow_oldest(&engine->flows);
 		if (!flow)
 			return NULL;
-		release_flow(engine, flow);
-		kernort_flow_remove(&engine->flows, flow);
+		drop_flow(engine, flow, packet->time_us);
 		engine->counters.flows_evicted++;
 		flow = kernort_flow_add(&engine->flows, packet);
 	}
@@ -117,9 +143,7 @@ static void set_flow(struct kernort_engine *engine, const struct kernort_packet 
 	struct kernort_flow *flow = kernort_flow_find(&engine->flows, packet, &side);
 
 	if (flow && begins_anew(flow, packet)) {
-		kernort_conversation_finish(engine, flow);
-		release_flow(engine, flow);
-		kernort_flow_remove(&engine->flows, flow);
+		drop_flow(engine, flow, packet->time_us);
 		flow = NULL;
 	}
 	if (flow)
@@ -135,6 +159,15 @@ static void set_flow(struct kernort_engine *engine, const struct kernort_packet 
 	flow->payload_bytes[side] += packet->payload_length;
 }
 
+/* A connection that is over brings no more bytes: what it holds is for others. */
+static void end_stream(struct kernort_engine *engine, struct kernort_flow *flow)
+{
+	if (flow->tcp_state != KERNORT_TCP_CLOSED)
+		return;
+	finish_flow(engine, flow, engine->scene.packet->time_us);
+	release_flow(engine, flow);
+}
+
 static void follow_stream(struct kernort_engine *engine, const struct kernort_packet *packet)
 {
 	struct kernort_flow *flow = engine->flow;
@@ -146,7 +179,6 @@ static void follow_stream(struct kernort_engine *engine, const struct kernort_pa
 	engine->is_refused = fate == KERNORT_SEGMENT_REFUSED;
 	if (flow->sides[engine->scene.side].has_fin || flow->tcp_state == KERNORT_TCP_CLOSED)
 		kernort_conversation_finish(engine, flow);
-	kernort_detect_stream(engine, engine->scene.side);
 }
 
 static void look_at(struct kernort_engine *engine, const struct kernort_packet *packet)
@@ -164,9 +196,11 @@ static void look_at(struct kernort_engine *engine, const struct kernort_packet *
 		kernort_conversation_datagram(engine);
 	if (!engine->flow || !engine->flow->is_passed)
 		kernort_detect_packet(engine);
-	if (engine->flow)
-		engine->flow->ip_only_done |= (u8)(1u << engine->scene.side);
 	kernort_alerts_tell(engine);
+	if (!engine->flow)
+		return;
+	engine->flow->ip_only_done |= (u8)(1u << engine->scene.side);
+	end_stream(engine, engine->flow);
 }
 
 void kernort_engine_packet(struct kernort_engine *engine, u32 link_type, const u8 *frame, u32 length, u64 time_us)
@@ -194,29 +228,11 @@ void kernort_engine_packet(struct kernort_engine *engine, u32 link_type, const u
 
 void kernort_engine_finish(struct kernort_engine *engine, u64 time_us)
 {
-	struct kernort_packet packet = { .time_us = time_us };
-	u32 i, side;
+	u32 i;
 
-	for (i = 0; i < engine->flows.count; i++) {
-		struct kernort_flow *flow = &engine->flows.flows[i];
-
-		if (!flow->is_used || flow->document == KERNORT_NO_INDEX)
-			continue;
-		packet.ip_protocol = flow->ip_protocol;
-		packet.has_transport = true;
-		engine->scene.packet = &packet;
-		engine->scene.flow = engine->flow = flow;
-		for (side = 0; side < 2; side++) {
-			packet.source = side ? flow->server : flow->client;
-			packet.destination = side ? flow->client : flow->server;
-			packet.source_port = side ? flow->server_port : flow->client_port;
-			packet.destination_port = side ? flow->client_port : flow->server_port;
-			engine->scene.side = side;
-			engine->packet_number++;
-			kernort_conversation_finish(engine, flow);
-			kernort_alerts_tell(engine);
-		}
-	}
+	for (i = 0; i < engine->flows.count; i++)
+		if (engine->flows.flows[i].is_used)
+			finish_flow(engine, &engine->flows.flows[i], time_us);
 }
 
 /* Take every part's memory, in one order; with an arena that only measures, into parts that nobody keeps. */
@@ -267,7 +283,8 @@ struct kernort_engine *kernort_engine_init(void *memory, u64 size, const struct 
 	struct kernort_arena arena = { .base = memory };
 	struct kernort_engine *engine;
 
-	if (size < kernort_engine_size(config, rules))
+	/* Both sides of the flow that is being looked at need a window. */
+	if (size < kernort_engine_size(config, rules) || config->windows < 2 || config->documents < 1)
 		return NULL;
 	engine = arena_take(&arena, 1, sizeof(*engine));
 	engine->config = *config;

@@ -25,13 +25,15 @@ struct kernort_candidate {
 
 struct kernort_windows {
 	u8 *bytes;
-	u32 *next_free;
-	u32 free, count, window_bytes;
+	struct kernort_side **owners; /* NULL: free */
+	struct kernort_use_list use; /* free ones are the oldest */
+	u32 count, window_bytes;
 };
 
 struct kernort_documents {
 	struct kernort_document *documents;
-	u32 free, count;
+	struct kernort_use_list use; /* free ones are the oldest */
+	u32 count;
 };
 
 struct kernort_engine {
@@ -58,6 +60,7 @@ struct kernort_engine {
 	u32 *slots; /* per rule: its place in `candidates`, if that place is about it */
 	u8 scan_modes;
 	bool is_header_scan; /* rules that ask for no content */
+	struct kernort_side *carrier; /* whose bytes are scanned for rules on messages, if some are */
 	/* Rules that have matched. */
 	u32 *matched; /* per rule: number of the packet it last matched on */
 	u32 match_count;
@@ -66,19 +69,23 @@ struct kernort_engine {
 	u8 transformed[2][KERNORT_TRANSFORMED];
 };
 
-/* detect.c */
+/* detect.c: the packet, and what it brought of its stream. */
 void kernort_detect_packet(struct kernort_engine *engine);
 void kernort_detect_stream(struct kernort_engine *engine, u32 side);
 void kernort_detect_document(struct kernort_engine *engine, struct kernort_document *document, u32 side);
 /* alerts.c: tell what has matched, worst first, pass rules before all. */
 void kernort_alerts_tell(struct kernort_engine *engine);
-/* try.c: does @index hold on the subject of @mode? Runs its actions if so. */
-void kernort_try_rule(struct kernort_engine *engine, u32 index, u8 mode);
+/*
+ * try.c: does @index hold on the subject of @mode? Runs its actions if so. Returns false when it does not hold yet, but
+ * may at a later look at the same message.
+ */
+bool kernort_try_rule(struct kernort_engine *engine, u32 index, u8 mode);
 /* transform.c. Returns the new subject, in engine->transformed. */
 struct kernort_subject kernort_transform(struct kernort_engine *engine, const u8 *transforms,
 					 struct kernort_subject subject);
 /* window.c */
 void kernort_windows_init(struct kernort_windows *windows, struct kernort_arena *arena, u32 count, u32 bytes);
+/* Give @side the newest window. Returns whether another stream had to give its own for that. */
 bool kernort_window_open(struct kernort_windows *windows, struct kernort_side *side);
 void kernort_window_close(struct kernort_windows *windows, struct kernort_side *side);
 u8 *kernort_window_bytes(const struct kernort_windows *windows, const struct kernort_side *side);

@@ -124,6 +124,7 @@ void kernort_flows_init(struct kernort_flows *flows, struct kernort_arena *arena
 	memcpy(flows->hash_key, config->hash_key, sizeof(flows->hash_key));
 	flows->flows = arena_take(arena, flows->count, sizeof(*flows->flows));
 	flows->heads = arena_take(arena, heads, sizeof(u32));
+	kernort_use_list_init(&flows->use, arena, flows->count);
 	bits = arena_take(arena, flows->count, flows->bit_words * sizeof(u32));
 	integers = arena_take(arena, flows->count, flows->integer_words * sizeof(u32));
 	if (!arena->base)
@@ -136,7 +137,6 @@ void kernort_flows_init(struct kernort_flows *flows, struct kernort_arena *arena
 		flows->flows[i].chain_next = i + 1 < flows->count ? i + 1 : KERNORT_NO_INDEX;
 	}
 	flows->free = flows->count ? 0 : KERNORT_NO_INDEX;
-	flows->newest = flows->oldest = KERNORT_NO_INDEX;
 }
 
 static bool is_end(const struct kernort_address *address, u16 port, const struct kernort_address *of, u16 of_port)
@@ -175,31 +175,6 @@ struct kernort_flow *kernort_flow_find(struct kernort_flows *flows, const struct
 		at = flow->chain_next;
 	}
 	return NULL;
-}
-
-static void unlink_use(struct kernort_flows *flows, struct kernort_flow *flow)
-{
-	if (flow->newer != KERNORT_NO_INDEX)
-		flows->flows[flow->newer].older = flow->older;
-	else
-		flows->newest = flow->older;
-	if (flow->older != KERNORT_NO_INDEX)
-		flows->flows[flow->older].newer = flow->newer;
-	else
-		flows->oldest = flow->newer;
-}
-
-static void link_newest(struct kernort_flows *flows, struct kernort_flow *flow)
-{
-	u32 index = (u32)(flow - flows->flows);
-
-	flow->older = flows->newest;
-	flow->newer = KERNORT_NO_INDEX;
-	if (flows->newest != KERNORT_NO_INDEX)
-		flows->flows[flows->newest].newer = index;
-	else
-		flows->oldest = index;
-	flows->newest = index;
 }
 
 static void clear_side(struct kernort_side *side)
@@ -245,20 +220,20 @@ struct kernort_flow *kernort_flow_add(struct kernort_flows *flows, const struct 
 	head = &flows->heads[hash_of(flows, packet)];
 	flow->chain_next = *head;
 	*head = (u32)(flow - flows->flows);
-	link_newest(flows, flow);
+	kernort_use_list_add_newest(&flows->use, (u32)(flow - flows->flows));
 	return flow;
 }
 
 struct kernort_flow *kernort_flow_oldest(struct kernort_flows *flows)
 {
-	return flows->oldest == KERNORT_NO_INDEX ? NULL : &flows->flows[flows->oldest];
+	return flows->use.oldest == KERNORT_NO_INDEX ? NULL : &flows->flows[flows->use.oldest];
 }
 
 void kernort_flow_touch(struct kernort_flows *flows, struct kernort_flow *flow, u64 time_us)
 {
 	flow->time_us = time_us;
-	unlink_use(flows, flow);
-	link_newest(flows, flow);
+	kernort_use_list_remove(&flows->use, (u32)(flow - flows->flows));
+	kernort_use_list_add_newest(&flows->use, (u32)(flow - flows->flows));
 }
 
 static u32 hash_of_flow(const struct kernort_flows *flows, const struct kernort_flow *flow)
@@ -282,7 +257,7 @@ void kernort_flow_remove(struct kernort_flows *flows, struct kernort_flow *flow)
 		link = &flows->flows[*link].chain_next;
 	if (*link == index)
 		*link = flow->chain_next;
-	unlink_use(flows, flow);
+	kernort_use_list_remove(&flows->use, index);
 	flow->is_used = false;
 	flow->chain_next = flows->free;
 	flows->free = index;

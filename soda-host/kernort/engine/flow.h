@@ -5,8 +5,8 @@
 #include "arena.h"
 #include "kernort_engine.h"
 #include "packet.h"
+#include "use_list.h"
 
-#define KERNORT_NO_INDEX 0xffffffffu
 #define KERNORT_RECENT 16
 
 enum { KERNORT_CLIENT, KERNORT_SERVER }; /* whose packet it is; also the index of a flow's sides */
@@ -37,6 +37,10 @@ struct kernort_side {
 	u64 inspected; /* stream offset up to which it has been scanned */
 	struct kernort_recent fired[KERNORT_RECENT], waiting[KERNORT_RECENT];
 	u8 fired_count, fired_next, waiting_count, waiting_next;
+	/* Rules on messages whose fast pattern was in the stream before `carried_to`; with none left, it is looked for anew. */
+	struct kernort_recent carried[KERNORT_RECENT];
+	u8 carried_count;
+	u64 carried_to;
 };
 
 struct kernort_flow {
@@ -45,7 +49,6 @@ struct kernort_flow {
 	u8 ip_protocol;
 	bool is_used;
 	u32 chain_next; /* in the hash chain */
-	u32 newer, older; /* in the order of use */
 	u64 time_us;
 	u64 packets[2], payload_bytes[2];
 	u8 tcp_state;
@@ -62,7 +65,8 @@ struct kernort_flow {
 struct kernort_flows {
 	struct kernort_flow *flows;
 	u32 *heads;
-	u32 count, head_mask, free, newest, oldest;
+	struct kernort_use_list use;
+	u32 count, head_mask, free;
 	u32 bit_words, integer_words;
 	u64 hash_key[2];
 };

@@ -11,7 +11,6 @@
  */
 #include "document.h"
 #include "http.h"
-#include "inflate.h"
 
 enum phase { HEAD, BODY, CHUNK_SIZE, CHUNK_DATA, CHUNK_END, TRAILER, TO_END, TUNNEL };
 
@@ -40,9 +39,9 @@ bool kernort_http_begins(const u8 *bytes, u32 length, u32 side)
 	return false;
 }
 
-static void look(const struct feed *feed, bool has_body)
+static void look(const struct feed *feed, struct kernort_slice body)
 {
-	kernort_http_views(feed->document, feed->side, has_body);
+	kernort_http_views(feed->document, feed->side, body);
 	feed->reader->look(feed->reader->context, feed->document, feed->side);
 }
 
@@ -50,72 +49,61 @@ static void begin_message(struct kernort_message *message)
 {
 	message->phase = HEAD;
 	message->head_used = message->head_lines = 0;
-	message->body_used = message->raw_used = 0;
+	message->body_used = 0;
 	message->body_left = 0;
 	message->coding_count = 0;
 	message->line = 0;
 	message->is_bare_feed = message->skips_blank = false;
 	message->is_fired_full = false;
+	message->has_woken = false;
 	message->fired_count = 0;
 }
 
 /* Undo the codings, the last one first. What does not decode stays as it is: a client may show it so. */
-static void decode_body(struct kernort_message *message)
+static struct kernort_slice decoded_body(const struct feed *feed)
 {
-	const u8 *from = message->raw;
-	u32 length = message->raw_used, at;
+	const struct kernort_message *message = feed->message;
+	struct kernort_slice body = { .bytes = message->body, .length = message->body_used };
+	u32 at;
 
-	if (message->coding_count == 0)
-		return;
 	for (at = message->coding_count; at > 0; at--) {
-		u8 *to = from == message->raw && at > 1 ? message->decoded : message->body;
-		int used = kernort_inflate(message->codings[at - 1], from, length, to, KERNORT_BODY_BYTES);
+		struct kernort_scratch *scratch = feed->document->scratch;
+		u8 *to = scratch->decoded[at - 1];
+		int used = kernort_inflate(&scratch->inflate, message->codings[at - 1], body.bytes, body.length, to,
+					   KERNORT_BODY_BYTES);
 
-		if (used <= 0)
-			continue;
-		from = to;
-		length = (u32)used;
+		if (used > 0)
+			body = (struct kernort_slice){ .bytes = to, .length = (u32)used };
 	}
-	if (from != message->body)
-		memcpy(message->body, from, length);
-	message->body_used = length;
+	return body;
 }
 
 static void end_message(const struct feed *feed)
 {
-	decode_body(feed->message);
-	if (feed->message->body_used > 0)
-		look(feed, true);
+	/* A coded body that was longer than its buffer has been looked at. */
+	if (feed->message->body_used > 0 && !feed->message->is_fired_full)
+		look(feed, decoded_body(feed));
 	begin_message(feed->message);
 }
 
 static void add_body(const struct feed *feed, const u8 *bytes, u32 length)
 {
 	struct kernort_message *message = feed->message;
-	bool is_coded = message->coding_count > 0;
-	u8 *to = is_coded ? message->raw : message->body;
-	u32 *used = is_coded ? &message->raw_used : &message->body_used;
 
-	while (length > 0) {
-		u32 room = KERNORT_BODY_BYTES - *used, piece = length < room ? length : room;
+	/* What follows a full buffer of a coded body cannot be decoded alone. */
+	while (length > 0 && !message->is_fired_full) {
+		u32 room = KERNORT_BODY_BYTES - message->body_used, piece = length < room ? length : room;
 
-		memcpy(to + *used, bytes, piece);
-		*used += piece;
+		memcpy(message->body + message->body_used, bytes, piece);
+		message->body_used += piece;
 		bytes += piece;
 		length -= piece;
-		if (*used < KERNORT_BODY_BYTES)
+		if (message->body_used < KERNORT_BODY_BYTES)
 			return;
-		if (is_coded) {
-			if (!message->is_fired_full) {
-				decode_body(message);
-				look(feed, true);
-			}
-			message->is_fired_full = true;
-			return; /* what follows of a coded body cannot be decoded alone */
-		}
-		look(feed, true);
-		memmove(to, to + KERNORT_BODY_BYTES / 2, KERNORT_BODY_BYTES / 2);
-		*used = KERNORT_BODY_BYTES / 2;
+		look(feed, decoded_body(feed));
+		message->is_fired_full = message->coding_count > 0;
+		memmove(message->body, message->body + KERNORT_BODY_BYTES / 2, KERNORT_BODY_BYTES / 2);
+		message->body_used = KERNORT_BODY_BYTES / 2;
 	}
 }
 
@@ -189,7 +177,7 @@ static void end_head(const struct feed *feed)
 	struct kernort_http_head head;
 
 	kernort_http_parse_head(feed->message, feed->side, &head);
-	look(feed, false);
+	look(feed, (struct kernort_slice){ 0 });
 	if (feed->side == KERNORT_CLIENT)
 		end_request_head(feed, &head);
 	else

@@ -139,23 +139,23 @@ static void set_status_line(struct kernort_views *views, struct kernort_slice li
 		view_set(views, KERNORT_BUFFER_HTTP_STATUS_MESSAGE, line.bytes + 1, line.length - 1);
 }
 
-static void set_body(struct kernort_views *views, u32 side, const struct kernort_message *message)
+static void set_body(struct kernort_views *views, u32 side, struct kernort_slice body)
 {
-	view_set(views, KERNORT_BUFFER_FILE_DATA, message->body, message->body_used);
+	view_set(views, KERNORT_BUFFER_FILE_DATA, body.bytes, body.length);
 	view_set(views, side == KERNORT_CLIENT ? KERNORT_BUFFER_HTTP_REQUEST_BODY : KERNORT_BUFFER_HTTP_RESPONSE_BODY,
-		 message->body, message->body_used);
+		 body.bytes, body.length);
 }
 
-void kernort_http_views(struct kernort_document *document, u32 side, bool has_body)
+void kernort_http_views(struct kernort_document *document, u32 side, struct kernort_slice body)
 {
-	struct kernort_views *views = &document->views;
+	struct kernort_views *views = &document->scratch->views;
 	const struct kernort_message *message = &document->messages[side];
 	struct kernort_cursor rest = cursor_over(message->head, message->head_used);
 	struct kernort_slice line;
 
 	kernort_views_clear(views);
-	if (has_body)
-		set_body(views, side, message);
+	if (body.bytes)
+		set_body(views, side, body);
 	if (!kernort_http_next_line(&rest, side, false, &line))
 		return;
 	if (side == KERNORT_CLIENT)

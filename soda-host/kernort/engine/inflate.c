@@ -4,24 +4,22 @@
  *
  * Decodes into the caller's buffer, which is also the window; stops when it is full, when the input ends or at the
  * first error, and keeps what was decoded by then. Every step consumes input or fills output, so time is linear in
- * their sizes. Codes are decoded canonically, one bit at a time, by counting (RFC 1951, section 3.2.2).
+ * their sizes. Short codes are found in a table by the bits that come, long ones canonically, one bit
+ * at a time, by counting (RFC 1951, section 3.2.2).
  */
 #include "cursor.h"
 #include "inflate.h"
 
-#define CODE_BITS 15
-#define LITERALS 288
+#define CODE_BITS KERNORT_INFLATE_CODE_BITS
+#define NEAR_BITS KERNORT_INFLATE_NEAR_BITS
+#define LITERALS KERNORT_INFLATE_LITERALS
 #define DISTANCES 32
 
 struct bits {
 	struct kernort_cursor in;
-	u32 held, count;
+	u64 held;
+	u32 count;
 	bool is_over;
-};
-
-struct code {
-	u16 counts[CODE_BITS + 1];
-	u16 symbols[LITERALS];
 };
 
 struct output {
@@ -29,32 +27,58 @@ struct output {
 	u32 used, room;
 };
 
+/* Hold as many bits as fit, or as there are. */
+static void fill(struct bits *bits)
+{
+	while (bits->count <= 56 && bits->in.left > 0) {
+		bits->held |= (u64)cursor_u8(&bits->in) << bits->count;
+		bits->count += 8;
+	}
+}
+
 static u32 take_bits(struct bits *bits, u32 count)
 {
 	u32 value;
 
-	while (bits->count < count) {
-		if (bits->in.left == 0) {
-			bits->is_over = true;
-			return 0;
-		}
-		bits->held |= (u32)cursor_u8(&bits->in) << bits->count;
-		bits->count += 8;
+	if (bits->count < count)
+		fill(bits);
+	if (bits->count < count) {
+		bits->is_over = true;
+		return 0;
 	}
-	value = bits->held & ((1u << count) - 1);
+	value = (u32)bits->held & ((1u << count) - 1);
 	bits->held >>= count;
 	bits->count -= count;
 	return value;
 }
 
-/* Returns false when the lengths make no code. */
-static bool build_code(struct code *code, const u8 *lengths, u32 count)
+/* Codes are sent from their highest bit on. */
+static u32 reversed(u32 code, u32 length)
 {
-	u16 offsets[CODE_BITS + 2] = { 0 };
+	u32 value = 0;
+
+	for (; length > 0; length--, code >>= 1)
+		value = value << 1 | (code & 1);
+	return value;
+}
+
+static void enter_near(struct kernort_inflate_code *near, u32 symbol, u32 length, u32 code)
+{
+	u32 at;
+
+	for (at = reversed(code, length); at < 1u << NEAR_BITS; at += 1u << length)
+		near->near[at] = (u16)(symbol << 4 | length);
+}
+
+/* Returns false when the lengths make no code. */
+static bool build_code(struct kernort_inflate_code *code, const u8 *lengths, u32 count)
+{
+	u16 offsets[CODE_BITS + 2] = { 0 }, next[CODE_BITS + 2] = { 0 };
 	int left = 1;
 	u32 i;
 
 	memset(code->counts, 0, sizeof(code->counts));
+	memset(code->near, 0, sizeof(code->near));
 	for (i = 0; i < count; i++)
 		code->counts[lengths[i]]++;
 	for (i = 1; i <= CODE_BITS; i++) {
@@ -62,14 +86,21 @@ static bool build_code(struct code *code, const u8 *lengths, u32 count)
 		if (left < 0)
 			return false;
 		offsets[i + 1] = (u16)(offsets[i] + code->counts[i]);
+		next[i + 1] = (u16)((next[i] + code->counts[i]) << 1);
 	}
-	for (i = 0; i < count; i++)
-		if (lengths[i])
-			code->symbols[offsets[lengths[i]]++] = (u16)i;
+	for (i = 0; i < count; i++) {
+		if (!lengths[i])
+			continue;
+		code->symbols[offsets[lengths[i]]++] = (u16)i;
+		if (lengths[i] <= NEAR_BITS)
+			enter_near(code, i, lengths[i], next[lengths[i]]);
+		next[lengths[i]]++;
+	}
 	return true;
 }
 
-static int decode_symbol(struct bits *bits, const struct code *code)
+/* One bit at a time, by counting: for codes that are long, and at the end of the input. */
+static int decode_far(struct bits *bits, const struct kernort_inflate_code *code)
 {
 	int value = 0, first = 0, index = 0;
 	u32 length;
@@ -89,6 +120,20 @@ static int decode_symbol(struct bits *bits, const struct code *code)
 	return -1;
 }
 
+static int decode_symbol(struct bits *bits, const struct kernort_inflate_code *code)
+{
+	u32 entry;
+
+	if (bits->count < CODE_BITS)
+		fill(bits);
+	entry = code->near[bits->held & ((1u << NEAR_BITS) - 1)];
+	if (!entry || (entry & 15) > bits->count)
+		return decode_far(bits, code);
+	bits->held >>= entry & 15;
+	bits->count -= entry & 15;
+	return (int)(entry >> 4);
+}
+
 static bool put(struct output *out, u8 byte)
 {
 	if (out->used == out->room)
@@ -97,7 +142,7 @@ static bool put(struct output *out, u8 byte)
 	return true;
 }
 
-static bool copy_match(struct bits *bits, const struct code *distances, struct output *out, u32 symbol)
+static bool copy_match(struct bits *bits, const struct kernort_inflate_code *distances, struct output *out, u32 symbol)
 {
 	static const u16 length_base[] = { 3,  4,  5,  6,  7,  8,  9,  10, 11,	13,  15,  17,  19,  23,	 27,
 					   31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258 };
@@ -117,13 +162,12 @@ static bool copy_match(struct bits *bits, const struct code *distances, struct o
 	distance = distance_base[code] + take_bits(bits, code < 2 ? 0 : (u32)code / 2 - 1);
 	if (bits->is_over || distance > out->used)
 		return false;
-	for (; length > 0; length--)
-		if (!put(out, out->bytes[out->used - distance]))
-			return false;
-	return true;
+	for (; length > 0 && out->used < out->room; length--, out->used++)
+		out->bytes[out->used] = out->bytes[out->used - distance];
+	return length == 0;
 }
 
-static bool inflate_codes(struct bits *bits, const struct code *literals, const struct code *distances,
+static bool inflate_codes(struct bits *bits, const struct kernort_inflate_code *literals, const struct kernort_inflate_code *distances,
 			  struct output *out)
 {
 	for (;;) { /* every turn consumes at least one bit */
@@ -142,35 +186,35 @@ static bool inflate_stored(struct bits *bits, struct output *out)
 {
 	u32 length, complement;
 
-	bits->held = bits->count = 0;
-	length = cursor_u8(&bits->in);
-	length |= (u32)cursor_u8(&bits->in) << 8;
-	complement = cursor_u8(&bits->in);
-	complement |= (u32)cursor_u8(&bits->in) << 8;
-	if (bits->in.short_read || (length ^ complement) != 0xffff)
+	take_bits(bits, bits->count % 8);
+	length = take_bits(bits, 16);
+	complement = take_bits(bits, 16);
+	if (bits->is_over || (length ^ complement) != 0xffff)
 		return false;
-	for (; length > 0 && bits->in.left > 0; length--)
-		if (!put(out, cursor_u8(&bits->in)))
+	for (; length > 0; length--) {
+		u8 byte = (u8)take_bits(bits, 8);
+
+		if (bits->is_over || !put(out, byte))
 			return false;
-	return length == 0;
+	}
+	return true;
 }
 
-static bool inflate_fixed(struct bits *bits, struct output *out)
+static bool inflate_fixed(struct bits *bits, struct kernort_inflate_work *work, struct output *out)
 {
-	struct code literals, distances;
 	u8 lengths[LITERALS];
 	u32 i;
 
 	for (i = 0; i < LITERALS; i++)
 		lengths[i] = i < 144 ? 8 : i < 256 ? 9 : i < 280 ? 7 : 8;
-	build_code(&literals, lengths, LITERALS);
+	build_code(&work->literals, lengths, LITERALS);
 	memset(lengths, 5, 30);
-	build_code(&distances, lengths, 30);
-	return inflate_codes(bits, &literals, &distances, out);
+	build_code(&work->distances, lengths, 30);
+	return inflate_codes(bits, &work->literals, &work->distances, out);
 }
 
 /* The lengths of both codes, themselves coded (RFC 1951, section 3.2.7). */
-static bool read_lengths(struct bits *bits, u8 *lengths, u32 count, const struct code *code)
+static bool read_lengths(struct bits *bits, u8 *lengths, u32 count, const struct kernort_inflate_code *code)
 {
 	u32 at = 0;
 
@@ -201,29 +245,28 @@ static bool read_lengths(struct bits *bits, u8 *lengths, u32 count, const struct
 	return true;
 }
 
-static bool inflate_dynamic(struct bits *bits, struct output *out)
+static bool inflate_dynamic(struct bits *bits, struct kernort_inflate_work *work, struct output *out)
 {
 	static const u8 order[] = { 16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15 };
 	u32 literal_count = take_bits(bits, 5) + 257, distance_count = take_bits(bits, 5) + 1,
 	    code_count = take_bits(bits, 4) + 4, i;
-	struct code literals, distances;
 	u8 lengths[LITERALS + DISTANCES] = { 0 };
 
 	if (bits->is_over || literal_count > 286 || distance_count > 30)
 		return false;
 	for (i = 0; i < code_count; i++)
 		lengths[order[i]] = (u8)take_bits(bits, 3);
-	if (bits->is_over || !build_code(&literals, lengths, 19))
+	if (bits->is_over || !build_code(&work->literals, lengths, 19))
 		return false;
 	memset(lengths, 0, sizeof(lengths));
-	if (!read_lengths(bits, lengths, literal_count + distance_count, &literals))
+	if (!read_lengths(bits, lengths, literal_count + distance_count, &work->literals))
 		return false;
-	return build_code(&literals, lengths, literal_count) &&
-	       build_code(&distances, lengths + literal_count, distance_count) &&
-	       inflate_codes(bits, &literals, &distances, out);
+	return build_code(&work->literals, lengths, literal_count) &&
+	       build_code(&work->distances, lengths + literal_count, distance_count) &&
+	       inflate_codes(bits, &work->literals, &work->distances, out);
 }
 
-static void inflate_blocks(struct bits *bits, struct output *out)
+static void inflate_blocks(struct bits *bits, struct kernort_inflate_work *work, struct output *out)
 {
 	bool is_last, goes_on;
 
@@ -234,10 +277,10 @@ static void inflate_blocks(struct bits *bits, struct output *out)
 			goes_on = !bits->is_over && inflate_stored(bits, out);
 			break;
 		case 1:
-			goes_on = inflate_fixed(bits, out);
+			goes_on = inflate_fixed(bits, work, out);
 			break;
 		case 2:
-			goes_on = inflate_dynamic(bits, out);
+			goes_on = inflate_dynamic(bits, work, out);
 			break;
 		default:
 			goes_on = false;
@@ -274,7 +317,8 @@ static int skip_gzip_header(struct kernort_cursor *in)
 	return in->short_read ? -EINVAL : 0;
 }
 
-int kernort_inflate(enum kernort_coding coding, const u8 *in, u32 length, u8 *out, u32 room)
+int kernort_inflate(struct kernort_inflate_work *work, enum kernort_coding coding, const u8 *in, u32 length, u8 *out,
+		    u32 room)
 {
 	struct bits bits = { .in = cursor_over(in, length) };
 	struct output output = { .bytes = out, .room = room };
@@ -285,6 +329,6 @@ int kernort_inflate(enum kernort_coding coding, const u8 *in, u32 length, u8 *ou
 	} else if (length >= 2 && (in[0] & 15) == 8 && (in[0] << 8 | in[1]) % 31 == 0) {
 		cursor_take(&bits.in, 2);
 	}
-	inflate_blocks(&bits, &output);
+	inflate_blocks(&bits, work, &output);
 	return (int)output.used;
 }

@@ -34,7 +34,7 @@ static const struct section_shape shapes[KERNORT_SECTION_COUNT] = {
 	[KERNORT_SECTION_PATTERNS] = SHAPE(patterns),
 	[KERNORT_SECTION_GRAMS] = SHAPE(grams),
 	[KERNORT_SECTION_HEADS] = SHAPE(heads),
-	[KERNORT_SECTION_BITMAPS] = SHAPE(bitmaps),
+	[KERNORT_SECTION_MARKS] = SHAPE(marks),
 	[KERNORT_SECTION_SCANNERS] = SHAPE(scanners),
 	[KERNORT_SECTION_GROUPS] = SHAPE(groups),
 	[KERNORT_SECTION_ADDRESS_INDEX] = SHAPE(address_index),
@@ -48,7 +48,7 @@ static_assert(sizeof(struct kernort_ruleset_option) == 32, "option");
 static_assert(sizeof(struct kernort_ruleset_regex) == 24, "regular expression");
 static_assert(sizeof(struct kernort_ruleset_pattern) == 16, "pattern");
 static_assert(sizeof(struct kernort_ruleset_gram) == 12, "gram");
-static_assert(sizeof(struct kernort_ruleset_scanner) == 80, "scanner");
+static_assert(sizeof(struct kernort_ruleset_scanner) == 64, "scanner");
 static_assert(sizeof(struct kernort_ruleset_group) == 20, "group");
 static_assert(sizeof(struct kernort_ruleset_address_index) == 20, "address index");
 static_assert(sizeof(struct kernort_ruleset_suppression) == 12, "suppression");
@@ -245,13 +245,12 @@ static bool is_scanner_table_good(const struct kernort_ruleset *rules, const str
 {
 	u32 i, heads;
 
-	if (table->bitmap_bits == 0)
+	if (table->mark_bits == 0)
 		return true;
-	if (table->bitmap_bits < 6 || table->bitmap_bits > 22 || table->head_bits < 1 ||
-	    table->head_bits > table->bitmap_bits)
+	if (table->mark_bits < 6 || table->mark_bits > 20 || table->head_bits < 1 || table->head_bits > 20)
 		return false;
 	heads = (1u << table->head_bits) + 1;
-	if (!is_range(rules, KERNORT_SECTION_BITMAPS, table->bitmap, 1u << (table->bitmap_bits - 5)) ||
+	if (!is_range(rules, KERNORT_SECTION_MARKS, table->marks, 1u << table->mark_bits) ||
 	    !is_range(rules, KERNORT_SECTION_HEADS, table->heads, heads))
 		return false;
 	for (i = 0; i + 1 < heads; i++)
@@ -277,7 +276,7 @@ static bool is_prefilter_good(const struct kernort_ruleset *rules)
 		    rules->grams[i].position > 255)
 			return false;
 	for (i = 0; i < rules->counts[KERNORT_SECTION_SCANNERS]; i++)
-		for (j = 0; j < 4; j++)
+		for (j = 0; j < KERNORT_SCANNER_TABLES; j++)
 			if (rules->scanners[i].longest > 255 ||
 			    !is_scanner_table_good(rules, &rules->scanners[i].tables[j]))
 				return false;

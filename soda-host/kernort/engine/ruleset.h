@@ -26,7 +26,7 @@ struct kernort_ruleset {
 	const struct kernort_ruleset_pattern *patterns;
 	const struct kernort_ruleset_gram *grams;
 	const u32 *heads;
-	const u32 *bitmaps;
+	const u8 *marks;
 	const struct kernort_ruleset_scanner *scanners;
 	const struct kernort_ruleset_group *groups;
 	const struct kernort_ruleset_address_index *address_index;

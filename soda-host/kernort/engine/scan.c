@@ -3,10 +3,10 @@
  * DOC: The prefilter
  *
  * Of every rule with content one pattern, its fast pattern, is looked for in all traffic at once; the rest of the rule
- * is tried only where that is found. From each fast pattern the compiler took the window of four bytes (or of as many
- * as it has) that is rarest. At each place of the traffic the four bytes there, folded by `| 0x20`, are hashed and one
- * bit of a bitmap asked; the bitmap fits into a near cache and nearly always says no, whatever the number of rules.
- * If it says yes, the windows with that hash are compared, then the whole pattern around the window.
+ * is tried only where that is found. From each fast pattern the compiler took the window of four bytes (two or one if it
+ * is short) that is rarest. At each place of the traffic the four bytes there, folded by `| 0x20`, are hashed and one
+ * mark is looked at; the marks fit into a near cache and nearly always say no, whatever the number of rules.
+ * If one says yes, the windows with that hash are compared, then the whole pattern around the window.
  * Folding joins more than letters, so a hit is only a reason to look: the rule checks its content itself.
  */
 #include "scan.h"
@@ -18,6 +18,14 @@ static u32 load_folded(const u8 *at, u32 width)
 	for (i = 0; i < width; i++)
 		gram |= (u32)(at[i] | 0x20) << 8 * i;
 	return gram;
+}
+
+static u64 load_word(const u8 *at)
+{
+	u64 word;
+
+	memcpy(&word, at, sizeof(word)); /* little-endian, like the table */
+	return word;
 }
 
 static bool pattern_is_at(const struct kernort_ruleset *rules, const struct kernort_ruleset_pattern *pattern,
@@ -48,50 +56,57 @@ static void look_closer(const struct kernort_ruleset *rules, const struct kernor
 	}
 }
 
-static void scan_table(const struct kernort_ruleset *rules, const struct kernort_ruleset_scanner_table *table, u32 width,
-		       const u8 *bytes, u32 from, u32 length, const struct kernort_scan_sink *sink)
+/* A window that may be one of the table's: look at the mark's bit, then at the windows with this hash. */
+static void check(const struct kernort_ruleset *rules, const struct kernort_ruleset_scanner_table *table, u32 gram, u8 mark,
+		  const u8 *bytes, u32 at, u32 length, const struct kernort_scan_sink *sink)
 {
-	const u32 *bitmap = rules->bitmaps + table->bitmap;
-	u32 shift = 32 - table->bitmap_bits, at, end = length < width ? 0 : length - width + 1;
-
-	for (at = from; at < end; at++) {
-		u32 gram = load_folded(bytes + at, width);
-		u32 bit = (gram * KERNORT_GRAM_HASH) >> shift;
-
-		if (bitmap[bit / 32] >> bit % 32 & 1)
-			look_closer(rules, table, gram, bytes, at, length, sink);
-	}
+	if (mark >> (gram * KERNORT_GRAM_HASH >> KERNORT_MARK_BIT_SHIFT & 7) & 1)
+		look_closer(rules, table, gram, bytes, at, length, sink);
 }
 
-/* The same for the widest windows, which nearly all patterns have: one load instead of four. */
-static void scan_wide(const struct kernort_ruleset *rules, const struct kernort_ruleset_scanner_table *table,
-		      const u8 *bytes, u32 from, u32 length, const struct kernort_scan_sink *sink)
+/*
+ * Four places in one load of eight bytes and, mostly, one branch. @mask keeps what windows of this width have of a
+ * gram; it is a constant where this is called, so that there is one copy for each width.
+ */
+static inline void scan_table(const struct kernort_ruleset *rules, const struct kernort_ruleset_scanner_table *table,
+			      u32 width, u32 mask, const u8 *bytes, u32 from, u32 length,
+			      const struct kernort_scan_sink *sink)
 {
-	const u32 *bitmap = rules->bitmaps + table->bitmap;
-	u32 shift = 32 - table->bitmap_bits, at, end = length < 4 ? 0 : length - 3;
+	const u8 *marks = rules->marks + table->marks;
+	u32 places = (1u << table->mark_bits) - 1, at = from, end = length < width ? 0 : length - width + 1;
 
-	for (at = from; at < end; at++) {
-		u32 gram, bit;
+#define MARK(gram) marks[((gram) * KERNORT_GRAM_HASH >> KERNORT_MARK_SHIFT) & places]
+	for (; at + 8 <= length; at += 4) {
+		u64 word = load_word(bytes + at) | KERNORT_GRAM_FOLD * 0x100000001ULL;
+		u32 a = (u32)word & mask, b = (u32)(word >> 8) & mask, c = (u32)(word >> 16) & mask;
+		u32 d = (u32)(word >> 24) & mask;
 
-		memcpy(&gram, bytes + at, 4);
-		gram |= KERNORT_GRAM_FOLD;
-		bit = (gram * KERNORT_GRAM_HASH) >> shift;
-		if (bitmap[bit / 32] >> bit % 32 & 1)
-			look_closer(rules, table, gram, bytes, at, length, sink);
+		if (!(MARK(a) | MARK(b) | MARK(c) | MARK(d)))
+			continue;
+		check(rules, table, a, MARK(a), bytes, at, length, sink);
+		check(rules, table, b, MARK(b), bytes, at + 1, length, sink);
+		check(rules, table, c, MARK(c), bytes, at + 2, length, sink);
+		check(rules, table, d, MARK(d), bytes, at + 3, length, sink);
 	}
+	for (; at < end; at++) {
+		u32 gram = load_folded(bytes + at, width);
+
+		check(rules, table, gram, MARK(gram), bytes, at, length, sink);
+	}
+#undef MARK
 }
 
 void kernort_scan(const struct kernort_ruleset *rules, u32 scanner, const u8 *bytes, u32 from, u32 length,
 		  const struct kernort_scan_sink *sink)
 {
-	const struct kernort_ruleset_scanner *tables = &rules->scanners[scanner];
-	u32 i;
+	const struct kernort_ruleset_scanner_table *tables = rules->scanners[scanner].tables;
 
-	if (tables->tables[0].bitmap_bits)
-		scan_wide(rules, &tables->tables[0], bytes, from, length, sink);
-	for (i = 1; i < 4; i++)
-		if (tables->tables[i].bitmap_bits)
-			scan_table(rules, &tables->tables[i], 4 - i, bytes, from, length, sink);
+	if (tables[0].mark_bits)
+		scan_table(rules, &tables[0], 4, 0xffffffff, bytes, from, length, sink);
+	if (tables[1].mark_bits)
+		scan_table(rules, &tables[1], 2, 0xffff, bytes, from, length, sink);
+	if (tables[2].mark_bits)
+		scan_table(rules, &tables[2], 1, 0xff, bytes, from, length, sink);
 }
 
 static u64 group_key(u8 buffer, u8 ip_protocol, u8 direction, u8 side, u16 port)

@@ -4,7 +4,8 @@
  *
  * The handshake records of one side are gathered (RFC 8446, section 5.1) until they hold a whole client hello or
  * certificate message; its server name (RFC 6066) or certificates become buffers. Everything after is encrypted.
- * Memory: the message's body buffer; a handshake that does not fit is not looked at.
+ * Memory: the message's body buffer, first the handshake, then the record that is not whole yet; a handshake that does
+ * not fit is not looked at.
  */
 #include "document.h"
 #include "tls.h"
@@ -64,8 +65,9 @@ static bool look_at_handshake(struct kernort_document *document, u32 side)
 {
 	struct kernort_message *message = &document->messages[side];
 	struct kernort_cursor rest = cursor_over(message->body, message->body_used);
+	struct kernort_views *views = &document->scratch->views;
 
-	kernort_views_clear(&document->views);
+	kernort_views_clear(views);
 	while (rest.left >= 4) {
 		u8 type = cursor_u8(&rest);
 		u32 length = cursor_be24(&rest);
@@ -75,38 +77,35 @@ static bool look_at_handshake(struct kernort_document *document, u32 side)
 			return false;
 		body = cursor_within(&rest, length);
 		if (side == KERNORT_CLIENT && type == CLIENT_HELLO)
-			return client_hello_views(&document->views, body);
+			return client_hello_views(views, body);
 		if (side == KERNORT_SERVER && type == CERTIFICATE)
-			return certificate_views(&document->views, body);
+			return certificate_views(views, body);
 	}
 	return false;
 }
 
-/* Copy the payload of whole handshake records from `raw` to `body`. Returns false when that is over. */
+/* Take the heads off whole handshake records. Returns false when there are no more such records to come. */
 static bool gather(struct kernort_message *message)
 {
-	struct kernort_cursor rest = cursor_over(message->raw, message->raw_used);
+	struct kernort_cursor rest = cursor_over(message->body + message->body_used, message->raw_used);
 	bool goes_on = true;
 
-	while (goes_on && rest.left >= 5) {
+	while (rest.left >= 5) {
 		struct kernort_cursor record = rest;
-		u8 type = cursor_u8(&record);
+		bool is_handshake = cursor_u8(&record) == RECORD_HANDSHAKE;
 		u32 length;
 
 		cursor_be16(&record);
 		length = cursor_be16(&record);
-		if (type != RECORD_HANDSHAKE || length > KERNORT_BODY_BYTES - message->body_used) {
-			goes_on = false;
-		} else if (length > record.left) {
+		goes_on = is_handshake;
+		if (!is_handshake || length > record.left)
 			break;
-		} else {
-			memcpy(message->body + message->body_used, record.at, length);
-			message->body_used += length;
-			cursor_take(&record, length);
-			rest = record;
-		}
+		memmove(message->body + message->body_used, record.at, length);
+		message->body_used += length;
+		cursor_take(&record, length);
+		rest = record;
 	}
-	memmove(message->raw, rest.at, rest.left);
+	memmove(message->body + message->body_used, rest.at, rest.left);
 	message->raw_used = rest.left;
 	return goes_on;
 }
@@ -117,13 +116,14 @@ void kernort_tls_feed(struct kernort_document *document, u32 side, const u8 *byt
 	struct kernort_message *message = &document->messages[side];
 
 	while (length > 0 && message->phase == GATHERING) {
-		u32 room = KERNORT_BODY_BYTES - message->raw_used, piece = length < room ? length : room;
+		u32 used = message->body_used + message->raw_used, room = KERNORT_BODY_BYTES - used;
+		u32 piece = length < room ? length : room;
 
-		memcpy(message->raw + message->raw_used, bytes, piece);
+		memcpy(message->body + used, bytes, piece);
 		message->raw_used += piece;
 		bytes += piece;
 		length -= piece;
-		if (!gather(message) || message->raw_used == KERNORT_BODY_BYTES)
+		if (!gather(message) || message->body_used + message->raw_used == KERNORT_BODY_BYTES)
 			message->phase = DONE;
 		if (!look_at_handshake(document, side))
 			continue;

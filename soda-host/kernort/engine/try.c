@@ -63,7 +63,7 @@ static struct kernort_subject payload_subject(const struct kernort_engine *engin
 
 static bool view_block_matches(struct kernort_engine *engine, const struct kernort_ruleset_block *block)
 {
-	const struct kernort_views *views = &engine->document->views;
+	const struct kernort_views *views = &engine->document->scratch->views;
 	const struct kernort_slice *single = &views->single[block->buffer];
 	u32 i;
 
@@ -110,8 +110,11 @@ static bool block_holds(struct kernort_engine *engine, const struct kernort_rule
 	}
 }
 
-static bool blocks_hold(struct kernort_engine *engine, const struct kernort_ruleset_rule *rule, u32 index, u8 mode)
+/* Returns the first block that does not hold, or NULL. */
+static const struct kernort_ruleset_block *failing_block(struct kernort_engine *engine,
+							 const struct kernort_ruleset_rule *rule, u32 index, u8 mode)
 {
+	const struct kernort_ruleset_block *blocks = engine->rules->blocks + rule->first_block;
 	u32 i;
 
 	engine->evaluation.packet = engine->scene.packet;
@@ -122,9 +125,24 @@ static bool blocks_hold(struct kernort_engine *engine, const struct kernort_rule
 	engine->evaluation.has_matched_content = false;
 	memset(engine->evaluation.variables, 0, rule->variable_count * sizeof(u64));
 	for (i = 0; i < rule->block_count; i++)
-		if (!block_holds(engine, &engine->rules->blocks[rule->first_block + i], index, mode))
-			return false;
-	return true;
+		if (!block_holds(engine, &blocks[i], index, mode))
+			return &blocks[i];
+	return NULL;
+}
+
+/* What a later look at the same message cannot change: its head. */
+static bool is_settled(const struct kernort_engine *engine, const struct kernort_ruleset_block *block)
+{
+	const struct kernort_views *views = &engine->document->scratch->views;
+	u32 i;
+
+	if (block->buffer <= KERNORT_BUFFER_FILE_DATA || block->buffer == KERNORT_BUFFER_HTTP_REQUEST_BODY ||
+	    block->buffer == KERNORT_BUFFER_HTTP_RESPONSE_BODY)
+		return false;
+	for (i = 0; i < views->instance_count; i++)
+		if (views->instances[i].buffer == block->buffer)
+			return true;
+	return views->single[block->buffer].bytes;
 }
 
 /* Where the stream match ended, if it reaches into bytes that were not looked at before. */
@@ -164,39 +182,42 @@ static void note_match(struct kernort_engine *engine, u32 index)
 		engine->counters.alerts_dropped++;
 }
 
-void kernort_try_rule(struct kernort_engine *engine, u32 index, u8 mode)
+bool kernort_try_rule(struct kernort_engine *engine, u32 index, u8 mode)
 {
 	const struct kernort_ruleset_rule *rule = &engine->rules->rules[index];
+	const struct kernort_ruleset_block *failing;
 	struct kernort_message *message = NULL;
 	enum kernort_verdict verdict;
 
 	engine->scene.is_stream = mode == KERNORT_ON_STREAM;
 	if (mode != KERNORT_ON_DOCUMENT && engine->matched[index] == engine->packet_number)
-		return;
+		return true;
 	if (mode == KERNORT_ON_DOCUMENT) {
 		message = &engine->document->messages[engine->scene.side];
 		if (was_fired(message, index))
-			return;
+			return true;
 	}
 	if ((rule->flags & KERNORT_RULE_IP_ONLY) && engine->flow && (engine->flow->ip_only_done >> engine->scene.side & 1))
-		return;
+		return true;
 	if (!kernort_header_matches(&engine->scene, rule))
-		return;
+		return true;
 	engine->counters.rules_tried++;
-	if (!blocks_hold(engine, rule, index, mode)) {
+	failing = failing_block(engine, rule, index, mode);
+	if (failing) {
 		if (mode == KERNORT_ON_STREAM && (rule->flags & KERNORT_RULE_PREFILTERED)) {
 			struct kernort_side *side = &engine->flow->sides[engine->scene.side];
 
 			note_recent(side->waiting, &side->waiting_count, &side->waiting_next, index, side->bytes);
 		}
-		return;
+		return mode != KERNORT_ON_DOCUMENT || is_settled(engine, failing);
 	}
 	if (mode == KERNORT_ON_STREAM && !stream_match_is_new(engine, index))
-		return;
+		return true;
 	if (message && message->fired_count < KERNORT_FIRED)
 		message->fired[message->fired_count++] = index;
 	verdict = kernort_actions_run(&engine->scene, engine->flow, index);
 	engine->counters.matches += verdict != KERNORT_UNMATCHED;
 	if (verdict == KERNORT_TOLD)
 		note_match(engine, index);
+	return true;
 }

@@ -185,7 +185,7 @@ static void fuzz_packets(const struct corpus *corpus, const struct kernort_rules
 static void ignore_look(void *context, struct kernort_document *document, u32 side)
 {
 	volatile u8 touched = 0;
-	const struct kernort_views *views = &document->views;
+	const struct kernort_views *views = &document->scratch->views;
 	u32 i;
 
 	(void)side;
@@ -234,13 +234,15 @@ static void feed_pieces(struct kernort_document *document, u32 side, const u8 *b
 static void fuzz_conversation(u32 rounds, bool is_tls)
 {
 	struct kernort_document *document = calloc(1, sizeof(*document));
+	struct kernort_scratch *scratch = calloc(1, sizeof(*scratch));
 	struct kernort_reader reader = { .look = ignore_look };
 	u8 bytes[4096];
 	u64 looks = 0;
 	u32 round;
 
-	if (!document)
+	if (!document || !scratch)
 		abort();
+	document->scratch = scratch;
 	reader.context = &looks;
 	for (round = 0; round < rounds; round++) {
 		u32 side = random_below(2), length;
@@ -253,9 +255,10 @@ static void fuzz_conversation(u32 rounds, bool is_tls)
 		if (random_below(4) == 0) {
 			if (!is_tls)
 				kernort_http_finish(document, side, &reader);
-			memset(document, 0, offsetof(struct kernort_document, views));
+			memset(document->messages, 0, sizeof(document->messages));
 		}
 	}
+	free(scratch);
 	free(document);
 }
 
@@ -283,6 +286,7 @@ static void fuzz_dns(u32 rounds)
 
 static void fuzz_inflate(u32 rounds)
 {
+	static struct kernort_inflate_work work;
 	static const u8 seed[] = { 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0xcb, 0x48, 0xcd, 0xc9, 0xc9, 0x57, 0x28, 0xcf, 0x2f, 0xca,
 				   0x49, 0x51, 0xc8, 0x18, 0x92, 0x0c, 0x00, 0x85, 0x11, 0x4a, 0x0d };
 	u8 bytes[256];
@@ -298,7 +302,7 @@ static void fuzz_inflate(u32 rounds)
 		length = mutate(bytes, length, sizeof(bytes), 1 + random_below(8));
 		skip = skip < length ? skip : 0;
 		copy = exact_copy(bytes + skip, length - skip);
-		kernort_inflate(skip ? KERNORT_CODING_DEFLATE : KERNORT_CODING_GZIP, copy, length - skip, out, room);
+		kernort_inflate(&work, skip ? KERNORT_CODING_DEFLATE : KERNORT_CODING_GZIP, copy, length - skip, out, room);
 		free(copy);
 		free(out);
 	}

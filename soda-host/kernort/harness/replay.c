@@ -43,8 +43,8 @@ static void print_counters(const struct kernort_counters *counters)
 	PRINT(segments_refused);
 	PRINT(segments_dropped);
 	PRINT(bytes_reassembled);
-	PRINT(windows_missing);
-	PRINT(documents_missing);
+	PRINT(windows_evicted);
+	PRINT(documents_evicted);
 	PRINT(tracks_evicted);
 	PRINT(rules_tried);
 	PRINT(matches);

@@ -52,7 +52,7 @@ struct kernort_counters {
 	u64 packets, undecodable, bad_checksums;
 	u64 flows, flows_evicted;
 	u64 fragments, fragment_queues_dropped, datagrams_reassembled;
-	u64 segments_refused, segments_dropped, bytes_reassembled, windows_missing, documents_missing;
+	u64 segments_refused, segments_dropped, bytes_reassembled, windows_evicted, documents_evicted;
 	u64 tracks_evicted;
 	u64 rules_tried, matches, alerts, alerts_dropped, tries_cut, regex_cut;
 };

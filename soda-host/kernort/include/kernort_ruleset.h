@@ -12,7 +12,7 @@
 #define KERNORT_RULESET_H
 
 #define KERNORT_RULESET_MAGIC 0x53454c5552544e4bULL /* "KNTRULES" */
-#define KERNORT_RULESET_VERSION 1
+#define KERNORT_RULESET_VERSION 2
 #define KERNORT_RULESET_ALIGN 16
 #define KERNORT_RULESET_SIZE_MAX (64u << 20)
 #define KERNORT_RULESET_NONE 0xffffffffu
@@ -51,7 +51,7 @@ enum kernort_ruleset_section_kind {
 	KERNORT_SECTION_PATTERNS, /* struct kernort_ruleset_pattern */
 	KERNORT_SECTION_GRAMS, /* struct kernort_ruleset_gram */
 	KERNORT_SECTION_HEADS, /* u32 */
-	KERNORT_SECTION_BITMAPS, /* u32 */
+	KERNORT_SECTION_MARKS, /* u8 */
 	KERNORT_SECTION_SCANNERS, /* struct kernort_ruleset_scanner */
 	KERNORT_SECTION_GROUPS, /* struct kernort_ruleset_group, sorted by key */
 	KERNORT_SECTION_ADDRESS_INDEX, /* struct kernort_ruleset_address_index, sorted by side, low */
@@ -436,23 +436,27 @@ struct kernort_ruleset_gram {
 	u32 position; /* of the window in the pattern */
 };
 
-/* Windows of one length (4, 3, 2, 1 bytes). bitmap_bits == 0: none of this length. */
+/* Windows of one length (4, 2, 1 bytes). mark_bits == 0: none of this length. */
 struct kernort_ruleset_scanner_table {
-	u32 bitmap_bits; /* 0, or 6 .. 22: the bitmap has 1 << bitmap_bits bits */
-	u32 head_bits; /* <= bitmap_bits: there are (1 << head_bits) + 1 heads */
-	u32 bitmap; /* BITMAPS index */
+	u32 mark_bits; /* 0, or 6 .. 20: there are 1 << mark_bits marks, 0 where no window is */
+	u32 head_bits; /* 1 .. 20: there are (1 << head_bits) + 1 heads */
+	u32 marks; /* MARKS index */
 	u32 heads; /* HEADS index; heads[h] .. heads[h + 1] are GRAMS indices */
 };
 
+#define KERNORT_SCANNER_TABLES 3
+
 struct kernort_ruleset_scanner {
-	struct kernort_ruleset_scanner_table tables[4]; /* [0] 4-byte windows, [1] 3, [2] 2, [3] 1 */
+	struct kernort_ruleset_scanner_table tables[KERNORT_SCANNER_TABLES]; /* windows of 4, 2 and 1 bytes */
 	u32 pattern_count;
 	u32 longest; /* bytes of the longest pattern: what a streaming scan must keep */
 	u32 reserved[2];
 };
 
 #define KERNORT_GRAM_FOLD 0x20202020u
-#define KERNORT_GRAM_HASH 0x9e3779b1u /* hash = (gram * this) >> (32 - bits) */
+#define KERNORT_GRAM_HASH 0x9e3779b1u /* h = gram * this, modulo 2^32; head: h >> (32 - head_bits) */
+#define KERNORT_MARK_SHIFT 12 /* mark: (h >> 12) & ((1 << mark_bits) - 1); it has the bit (h >> 9) & 7 */
+#define KERNORT_MARK_BIT_SHIFT 9
 
 enum kernort_group_side {
 	KERNORT_SIDE_ANY, /* port is 0: for all */
@@ -460,9 +464,13 @@ enum kernort_group_side {
 	KERNORT_SIDE_SOURCE,
 };
 
+/* Groups that are of no buffer. */
+#define KERNORT_GROUP_IP_ONLY 0xfe /* rules tried for the first packet of each direction of a flow */
+#define KERNORT_GROUP_CARRIER 0xff /* rules on messages, by a fast pattern in the payload that carries these */
+
 /* What to scan and which rules to try, by buffer, IP protocol, direction and port. Sorted by the first 8 bytes. */
 struct kernort_ruleset_group {
-	u8 buffer; /* enum kernort_buffer; HEADER: rules tried for each packet */
+	u8 buffer; /* enum kernort_buffer, KERNORT_GROUP_*; HEADER: rules tried for each packet */
 	u8 ip_protocol; /* one KERNORT_IP_* bit; 0 for application buffers */
 	u8 direction; /* KERNORT_FLOW_TO_SERVER or KERNORT_FLOW_TO_CLIENT */
 	u8 side; /* enum kernort_group_side */

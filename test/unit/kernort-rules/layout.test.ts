@@ -113,6 +113,10 @@ describe('the two descriptions of the table', () => {
   it('keep the same bounds', () => {
     const bounds = {
       KERNORT_RULESET_VERSION: layout.VERSION,
+      KERNORT_GROUP_IP_ONLY: layout.GROUP_IP_ONLY,
+      KERNORT_GROUP_CARRIER: layout.GROUP_CARRIER,
+      KERNORT_MARK_SHIFT: layout.MARK_SHIFT,
+      KERNORT_MARK_BIT_SHIFT: layout.MARK_BIT_SHIFT,
       KERNORT_RULESET_ALIGN: layout.ALIGN,
       KERNORT_RULESET_SIZE_MAX: layout.SIZE_MAX,
       KERNORT_RULESET_NONE: layout.NONE,

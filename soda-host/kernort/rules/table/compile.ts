@@ -139,7 +139,7 @@ class RuleWriter {
     const index = this.encoder.sections.RULES.count
     const flags = ruleFlags(rule) | (fast === undefined ? 0 : RULE_FLAG.PREFILTERED)
     this.writeRule(rule, flags, groups, this.writeBlocks(blocks), variables.count)
-    return { index, rule, fast, source, destination, sourcePorts, destinationPorts }
+    return { index, rule, flags, fast, source, destination, sourcePorts, destinationPorts }
   }
 
   private encodeBlocks(

@@ -6,6 +6,8 @@
  */
 import type { Block, Content, Rule, Transform } from '../ast.ts'
 import { bufferRow, type BufferName } from '../buffers.ts'
+import { isCommon } from './common-text.ts'
+import { gramAt } from './gram.ts'
 import { GRAM_FOLD, PATTERN_BYTES_MAX } from './layout.ts'
 
 export interface FastPattern {
@@ -74,8 +76,15 @@ export function rarity(byte: number): number {
   return byte < 0x80 ? 4 : 5
 }
 
-function strength(bytes: Uint8Array): number {
+/** Has it no four bytes that ordinary text lacks? */
+function isOrdinary(bytes: Uint8Array): boolean {
+  for (let at = 0; at + 4 <= bytes.length; at++) if (!isCommon(gramAt(bytes, at, 4))) return false
+  return true
+}
+
+/** How unlikely traffic is to hold these bytes: the sum of their rarities. */
+export function strength(bytes: Uint8Array): number {
   let sum = 0
   for (const byte of bytes.subarray(0, 24)) sum += rarity(byte)
-  return sum
+  return isOrdinary(bytes) ? sum / 4 : sum
 }

@@ -2,22 +2,25 @@
  * Which rules are looked at when: groups by buffer, IP protocol, direction and port, and the index of addresses.
  *
  * Every rule is entered once per situation in which it can match, either by its fast pattern or, without one, in
- * the list of its group. A rule that names few ports is only in the groups of those.
+ * the list of its group. A rule that names few ports and would wake often is only in the groups of those: each group
+ * that applies is one more scan over the traffic, so the others are in the one for all ports.
  */
 import type { AddressGroup } from '../addresses.ts'
 import type { IpProtocol, Rule } from '../ast.ts'
-import { bufferRow } from '../buffers.ts'
+import { bufferRow, type BufferName } from '../buffers.ts'
 import { protocolRow } from '../header.ts'
 import type { PortGroup } from '../ports.ts'
 import type { Encoder } from './encoder.ts'
-import { isApplication, type FastPattern } from './fast-pattern.ts'
-import { BUFFER_HEADER, FLOW, IP, SIDE } from './layout.ts'
+import { isApplication, strength, type FastPattern } from './fast-pattern.ts'
+import { BUFFER_HEADER, FLOW, GROUP_CARRIER, GROUP_IP_ONLY, IP, RULE_FLAG, SIDE } from './layout.ts'
 import { ScannerWriter } from './scanner.ts'
 
 /** What the grouping needs of a rule. */
 export interface GroupedRule {
   readonly index: number
   readonly rule: Rule
+  /** Bits of RULE_FLAG. */
+  readonly flags: number
   readonly fast: FastPattern | undefined
   readonly source: AddressGroup
   readonly destination: AddressGroup
@@ -32,6 +35,8 @@ interface Group {
 
 /** Above this a rule counts as one for any port. */
 const PORTS_MAX = 64
+/** A fast pattern of this strength (`FastPattern`) is rare in traffic of other ports too. */
+const STRENGTH_FOR_ANY_PORT = 14
 /** Above this an address group counts as any: networks of the owner, not lists of strangers. */
 const ADDRESSES_MAX = 1n << 24n
 
@@ -55,17 +60,24 @@ export class Grouping {
   }
 
   add(grouped: GroupedRule): void {
-    const { rule, fast, index } = grouped
+    const { rule, fast, index, flags } = grouped
     const buffer = fast?.buffer ?? wakingBuffer(rule)
     if (buffer !== undefined && isApplication(buffer)) {
       const row = bufferRow(buffer)
       const side = { request: 'to_server', response: 'to_client', both: undefined } as const
       for (const direction of directions(rule, side[row.side]))
-        this.enter([row.code, 0, direction, SIDE.ANY, 0], fast, index)
+        this.enter([scannedAs(buffer), 0, direction, SIDE.ANY, 0], fast, index)
       return
     }
-    const code = buffer === undefined ? BUFFER_HEADER : bufferRow(buffer).code
-    if (code === BUFFER_HEADER && this.addAddresses(grouped)) return
+    if (buffer === undefined && this.addAddresses(grouped)) return
+    const code =
+      buffer === undefined
+        ? flags & RULE_FLAG.IP_ONLY
+          ? GROUP_IP_ONLY
+          : BUFFER_HEADER
+        : flags & RULE_FLAG.TRANSACTION
+          ? GROUP_CARRIER
+          : bufferRow(buffer).code
     for (const ip of protocolRow(rule.header).ip)
       for (const direction of directions(rule))
         for (const { side, port } of portsOf(grouped, ip))
@@ -145,6 +157,12 @@ export class Grouping {
   }
 }
 
+/** A body is also a file: one scan serves for both names. */
+function scannedAs(buffer: BufferName): number {
+  const isBody = buffer === 'http_request_body' || buffer === 'http_response_body'
+  return bufferRow(isBody ? 'file_data' : buffer).code
+}
+
 function compareKeys(a: readonly number[], b: readonly number[]): number {
   for (let at = 0; at < a.length; at++) {
     const difference = (a[at] ?? 0) - (b[at] ?? 0)
@@ -178,9 +196,10 @@ function isFew(group: AddressGroup): boolean {
 }
 
 /** Where a rule is entered by its ports; several when it reads both ways. */
-function portsOf({ rule, sourcePorts, destinationPorts }: GroupedRule, ip: IpProtocol): Port[] {
+function portsOf({ rule, fast, sourcePorts, destinationPorts }: GroupedRule, ip: IpProtocol): Port[] {
   const anyPort = [{ side: SIDE.ANY, port: 0 }]
-  if (ip !== 'tcp' && ip !== 'udp') return anyPort
+  const isRare = fast !== undefined && strength(fast.bytes) >= STRENGTH_FOR_ANY_PORT
+  if ((ip !== 'tcp' && ip !== 'udp') || isRare) return anyPort
   const { isBidirectional } = rule.header
   const spread = (group: readonly { low: number; high: number }[], side: number, mirror: number): Port[] =>
     group.flatMap(({ low, high }) =>

@@ -5,7 +5,7 @@
  */
 
 export const MAGIC = 0x53454c5552544e4bn
-export const VERSION = 1
+export const VERSION = 2
 export const ALIGN = 16
 export const SIZE_MAX = 64 * 1024 * 1024
 export const NONE = 0xffff_ffff
@@ -20,6 +20,8 @@ export const FLOWINTS_MAX = 256
 export const PATTERN_BYTES_MAX = 255
 export const GRAM_HASH = 0x9e37_79b1
 export const GRAM_FOLD = 0x20
+export const MARK_SHIFT = 12
+export const MARK_BIT_SHIFT = 9
 
 /** Sections and the bytes of one entry. */
 export const SECTIONS = {
@@ -40,8 +42,8 @@ export const SECTIONS = {
   PATTERNS: 16,
   GRAMS: 12,
   HEADS: 4,
-  BITMAPS: 4,
-  SCANNERS: 80,
+  MARKS: 1,
+  SCANNERS: 64,
   GROUPS: 20,
   ADDRESS_INDEX: 20,
   SUPPRESSIONS: 12
@@ -133,6 +135,8 @@ export const SIDE = codes(['ANY', 'DESTINATION', 'SOURCE'] as const)
 
 export const BUFFER_HEADER = 0
 export const BUFFER_ACTION = 1
+export const GROUP_IP_ONLY = 0xfe
+export const GROUP_CARRIER = 0xff
 
 export const IP = { tcp: 0x01, udp: 0x02, icmp: 0x04, icmp6: 0x08, other: 0x10 } as const
 

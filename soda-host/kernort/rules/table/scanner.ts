@@ -1,23 +1,28 @@
 /**
  * The prefilter: one hash of short windows per group, instead of an automaton.
  *
- * Of every pattern one window of 4 bytes (3, 2, 1 if it is shorter) is entered into a bitmap and a hash. A scan
- * hashes the window at each position and looks into the bitmap, which fits a first- or second-level cache whatever
- * the number of rules: cost per byte stays nearly flat, and there are no states to build. See Wu and Manber,
+ * Of every pattern one window of 4 bytes (2 or 1 if it is shorter) is entered into marks and a hash. A scan hashes the
+ * window at each position and looks at its mark; all marks fit a first- or second-level cache whatever the number of
+ * rules: cost per byte stays nearly flat, and there are no states to build. See Wu and Manber,
  * "A fast algorithm for multi-pattern searching" (1994), without the skips, which attackers can defeat.
  */
+import { isCommon } from './common-text.ts'
 import type { Encoder } from './encoder.ts'
 import { rarity } from './fast-pattern.ts'
-import { GRAM_HASH, NONE } from './layout.ts'
+import { gramAt, hashOf, markOf } from './gram.ts'
+import { NONE } from './layout.ts'
 
 /** Patterns of one group: folded bytes (latin1) to the rules that they wake. */
 export type PatternRules = ReadonlyMap<string, readonly number[]>
 
-const WINDOWS = [4, 3, 2, 1] as const
-/** 64 bits a pattern: a random window is in the bitmap once in 64. */
-const BITS_PER_PATTERN = 6
-const BITMAP_BITS_MIN = 6
-const BITMAP_BITS_MAX = 20
+export const WINDOWS = [4, 2, 1] as const
+/** 128 marks a pattern: a random window has a mark at most once in 128, and its bit in that once in 1024. */
+const MARK_BITS_PER_PATTERN = 7
+const MARK_BITS_MIN = 6
+const MARK_BITS_MAX = 20
+const HEAD_BITS_MAX = 20
+/** More than four rare bytes weigh: a window of ordinary text only when there is no other. */
+const COMMON_PENALTY = 24
 
 interface Gram {
   readonly gram: number
@@ -48,13 +53,13 @@ export class ScannerWriter {
 
   private writeNew(entries: readonly (readonly [string, readonly number[]])[]): number {
     const { PATTERNS, SCANNERS } = this.encoder.sections
-    const grams: Record<(typeof WINDOWS)[number], Gram[]> = { 4: [], 3: [], 2: [], 1: [] }
+    const grams: Record<(typeof WINDOWS)[number], Gram[]> = { 4: [], 2: [], 1: [] }
     const crowd = new Map<number, number>()
     let longest = 0
     for (const [text, rules] of entries) {
       const bytes = Buffer.from(text, 'latin1')
       longest = Math.max(longest, bytes.length)
-      const window = WINDOWS[4 - Math.min(4, bytes.length)] ?? 1
+      const window = WINDOWS.find((width) => width <= bytes.length) ?? 1
       const position = bestWindow(bytes, window, crowd)
       grams[window].push({ gram: gramAt(bytes, position, window), pattern: PATTERNS.count, position })
       PATTERNS.u32(
@@ -72,19 +77,19 @@ export class ScannerWriter {
 
   private writeTable(grams: readonly Gram[]): readonly [number, number, number, number] {
     if (grams.length === 0) return [0, 0, 0, 0]
-    const { GRAMS, HEADS, BITMAPS } = this.encoder.sections
-    const wanted = Math.ceil(Math.log2(grams.length)) + BITS_PER_PATTERN
-    const bitmapBits = Math.min(BITMAP_BITS_MAX, Math.max(BITMAP_BITS_MIN, wanted))
-    const headBits = Math.max(1, bitmapBits - BITS_PER_PATTERN)
+    const { GRAMS, HEADS, MARKS } = this.encoder.sections
+    const bits = Math.ceil(Math.log2(grams.length))
+    const markBits = Math.min(MARK_BITS_MAX, Math.max(MARK_BITS_MIN, bits + MARK_BITS_PER_PATTERN))
+    const headBits = Math.min(HEAD_BITS_MAX, Math.max(1, bits))
     const sorted = grams.toSorted(
       (a, b) => hashOf(a.gram) - hashOf(b.gram) || a.gram - b.gram || a.pattern - b.pattern
     )
-    const bitmap = new Uint32Array(2 ** (bitmapBits - 5))
+    const marks = Buffer.alloc(2 ** markBits)
     const heads = new Uint32Array(2 ** headBits + 1)
     const first = GRAMS.count
     for (const { gram, pattern, position } of sorted) {
-      const bit = hashOf(gram) >>> (32 - bitmapBits)
-      bitmap[bit >>> 5] = (bitmap[bit >>> 5] ?? 0) | (1 << (bit & 31))
+      const { place, bit } = markOf(gram, markBits)
+      marks[place] = (marks[place] ?? 0) | bit
       const bucket = hashOf(gram) >>> (32 - headBits)
       heads[bucket + 1] = (heads[bucket + 1] ?? 0) + 1
       GRAMS.u32(gram, pattern, position)
@@ -92,21 +97,11 @@ export class ScannerWriter {
     heads[0] = first
     for (let bucket = 1; bucket < heads.length; bucket++)
       heads[bucket] = (heads[bucket] ?? 0) + (heads[bucket - 1] ?? 0)
-    const place = [BITMAPS.count, HEADS.count] as const
-    BITMAPS.u32(...bitmap)
+    const place = [MARKS.count, HEADS.count] as const
+    MARKS.raw(marks)
     HEADS.u32(...heads)
-    return [bitmapBits, headBits, ...place]
+    return [markBits, headBits, ...place]
   }
-}
-
-export function hashOf(gram: number): number {
-  return Math.imul(gram, GRAM_HASH) >>> 0
-}
-
-export function gramAt(bytes: Uint8Array, position: number, window: number): number {
-  let gram = 0
-  for (let at = 0; at < window; at++) gram |= (bytes[position + at] ?? 0) << (8 * at)
-  return gram >>> 0
 }
 
 /** The rarest window that few other patterns use. */
@@ -117,6 +112,7 @@ function bestWindow(bytes: Uint8Array, window: number, crowd: Map<number, number
     let score = -2 * Math.log2(1 + (crowd.get(gram) ?? 0))
     const distinct = new Set(bytes.subarray(position, position + window))
     for (const byte of distinct) score += rarity(byte)
+    if (window === 4 && isCommon(gram)) score -= COMMON_PENALTY
     if (score > best.score) best = { position, score, gram }
   }
   crowd.set(best.gram, (crowd.get(best.gram) ?? 0) + 1)
