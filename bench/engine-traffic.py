@@ -1,6 +1,6 @@
 """Makes traffic between two network namespaces of its own and writes what crosses the cable as captures.
 
-    unshare --net python3 engine-traffic.py HTTP.PCAP BYTES BULK.PCAP BYTES
+    python3 engine-traffic.py HTTP.PCAP BYTES BULK.PCAP BYTES
 
 HTTP: sessions of some requests each, with pages of text, scripts, pictures and compressed bodies. Bulk: one TCP
 connection at a time with bytes that are neither text nor zero. Segments are of an ordinary size: offloads are off, as
@@ -184,9 +184,13 @@ def drain(connection):
             pass
 
 
-def serve(started, go, serving, chance):
+def unshare_network():
     if LIBC.unshare(CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), "unshare")
+
+
+def serve(started, go, serving, chance):
+    unshare_network()
     os.write(started, b".")
     os.read(go, 1)
     set_up("far", SERVER)
@@ -198,6 +202,7 @@ def serve(started, go, serving, chance):
 
 
 def main(http_path, http_bytes, bulk_path, bulk_bytes):
+    unshare_network()
     chance = random.Random(1)
     (started, start), (go, may_go), (serving, serve_now) = os.pipe(), os.pipe(), os.pipe()
     child = os.fork()

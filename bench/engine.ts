@@ -76,7 +76,7 @@ async function makeCaptures(directory: string): Promise<Captures> {
     string
   ]
   await writeFile(empty, EMPTY_CAPTURE)
-  await execa('unshare', ['--net', 'python3', TRAFFIC, http, String(HTTP_BYTES), bulk, String(BULK_BYTES)])
+  await execa('python3', [TRAFFIC, http, String(HTTP_BYTES), bulk, String(BULK_BYTES)])
   return { http, bulk, empty }
 }
 
