@@ -13,7 +13,10 @@ const BENCHES: Record<string, () => Promise<{ bench: (context: BenchContext) => 
   rules: () => import('./rules.ts'),
   engine: () => import('./engine.ts'),
   seal: () => import('./seal.ts'),
-  switch: () => import('./switch.ts')
+  switch: () => import('./switch.ts'),
+  shares: () => import('./shares.ts'),
+  neighbour: () => import('./neighbour.ts'),
+  density: () => import('./density.ts')
 }
 
 const { positionals, values } = parseArgs({

@@ -10,15 +10,13 @@ import { constants } from 'node:os'
 import { join } from 'node:path'
 import { allowedCpus } from '../../../soda-host/resources/cpu-balancer.ts'
 import { hostKnobs } from '../../../soda-host/resources/limits.ts'
-import { inside } from '../../../soda-host/switch/commands.ts'
-import { switchNamespace } from '../../../soda-host/switch/addresses.ts'
 import { hostClient, type HostClient } from '../../../soda-host/client/index.ts'
 import type { DaemonConfig } from '../../../soda-host/daemon/index.ts'
 import { KIB, MIB } from '../../../src/constants.ts'
 import { attackerOf, ATTACKS, type Attack } from '../../helpers/attacks.ts'
 import { requires } from '../../helpers/capabilities.ts'
 import { startDaemonProcess, type DaemonProcess } from '../../helpers/daemon/daemon-process.ts'
-import { footprintOf, placesOf, remainsOf, type Places } from '../../helpers/daemon/footprint.ts'
+import { elementsOf, footprintOf, placesOf, remainsOf, type Places } from '../../helpers/daemon/footprint.ts'
 import { Puppet } from '../../helpers/daemon/puppet.ts'
 import { bytesOf, serverSpec, textOf } from '../../helpers/daemon/server-spec.ts'
 import { descriptorsOf } from '../../helpers/guest-processes.ts'
@@ -37,13 +35,6 @@ const DISK_OVERHEAD_BYTES = MIB
 /** What a kernel charges to a full group when it cannot do otherwise. @see try_charge_memcg(), `force` */
 const FORCED_BYTES = MIB
 
-/** Those that say who may do what; others count and remember for a while. */
-const SETS = new Set(['sources', 'places', 'pairs', 'addresses', 'links', 'linked', 'egress', 'ingress'])
-
-interface NftListing {
-  nftables: { set?: { name: string; elem?: unknown[] } }[]
-}
-
 describe('a victim on the CPU of a guest that', function () {
   this.timeout(120_000)
   const undo = new AsyncDisposableStack()
@@ -53,7 +44,7 @@ describe('a victim on the CPU of a guest that', function () {
   let victim: Puppet
   let client: Puppet
   /** Of the host, when only the honest ones are there. */
-  let calm: { elements: string[]; descriptors: string[] }
+  let calm: { granting: string[]; descriptors: string[] }
 
   before(async function () {
     requires(this, 'root', 'uml', 'nftables', 'bubblewrap', 'cgroups')
@@ -117,14 +108,9 @@ describe('a victim on the CPU of a guest that', function () {
   }
 
   async function look(): Promise<typeof calm> {
-    const text = await inside(switchNamespace(config.stateDir), 'nft', ['-j', 'list', 'ruleset'])
-    const { nftables } = JSON.parse(text) as NftListing
-    const sets = nftables.flatMap(({ set }) => set ?? [])
-    const elements = sets
-      .filter(({ name }) => SETS.has(name))
-      .map(({ name, elem = [] }) => `${name}: ${elem.length}`)
+    const { granting } = await elementsOf(config.stateDir)
     const descriptors = [...descriptorsOf(daemon.child.pid!).values()].filter((path) => path.startsWith('/'))
-    return { elements, descriptors: descriptors.sort() }
+    return { granting, descriptors: descriptors.sort() }
   }
 
   async function launch(attack: Attack): Promise<{ attacker: Puppet; places: Places }> {

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { serverFiles } from '../../../soda-host/virtual-server/server-files.ts'
 import { StateDirectory } from '../../../soda-host/daemon/state-directory.ts'
 import { portNamespace, switchNamespace } from '../../../soda-host/switch/addresses.ts'
+import { inside } from '../../../soda-host/switch/commands.ts'
 import { allPids, readOrEmpty } from '../guest-processes.ts'
 
 const BLOCK_BYTES = 512
@@ -21,6 +22,11 @@ export async function placesOf(stateDir: string, id: string, slot: number): Prom
     cgroups: JSON.parse(readFileSync(serverFiles(guest).cgroups, 'utf8')) as string[],
     portNamespace: portNamespace(switchNamespace(stateDir), slot)
   }
+}
+
+/** Everything that runs in its groups. */
+export function processesOf({ cgroups: [group = ''] }: Places): number[] {
+  return readFileSync(join(group, 'cgroup.procs'), 'latin1').split('\n').filter(Boolean).map(Number)
 }
 
 /** What it takes of the host, by the host's own count. */
@@ -52,6 +58,25 @@ function bytesBelow(directory: string): number {
   return readdirSync(directory, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).blocks * BLOCK_BYTES, 0)
+}
+
+/** Sets of the switch that say who may do what; the others count and remember, for a while. */
+const GRANTING = new Set(['sources', 'places', 'pairs', 'addresses', 'links', 'linked', 'egress', 'ingress'])
+
+interface NftListing {
+  nftables: { set?: { name: string; elem?: unknown[] } }[]
+}
+
+/** How many elements the sets of a daemon's switch have: each of those that grant, and all others together. */
+export async function elementsOf(stateDir: string): Promise<{ granting: string[]; remembered: number }> {
+  const text = await inside(switchNamespace(stateDir), 'nft', ['-j', 'list', 'ruleset'])
+  const sets = (JSON.parse(text) as NftListing).nftables.flatMap(({ set }) => set ?? [])
+  const counts = sets.map(({ name, elem = [] }) => ({ name, count: elem.length }))
+  const others = counts.filter(({ name }) => !GRANTING.has(name))
+  return {
+    granting: counts.filter(({ name }) => GRANTING.has(name)).map(({ name, count }) => `${name}: ${count}`),
+    remembered: others.reduce((sum, { count }) => sum + count, 0)
+  }
 }
 
 /** Everything of a server that was destroyed and is still there. A group that is gone held no process. */
