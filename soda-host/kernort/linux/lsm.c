@@ -2,7 +2,7 @@
 /*
  * Kernort as a Linux Security Module.
  *
- * Built in, named by CONFIG_LSM, never unloaded. Hooks are registered here, one
+ * Built in, in every list of modules, never unloaded. Hooks are registered here, one
  * file for each kind of act; where the framework has no hook, a patch of the
  * kernel calls (include/linux/kernort.h). They write down and let pass; what
  * they deny, they deny for their own sake only (see process.c).
@@ -59,6 +59,8 @@ static int __init kernort_init(void)
 
 DEFINE_LSM(kernort) = {
 	.id = &kernort_lsmid,
+	/* Whatever lsm= and security= say on the command line. */
+	.order = LSM_ORDER_LAST,
 	.init = kernort_init,
 	.blobs = &kernort_blobs,
 };

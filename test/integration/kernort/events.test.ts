@@ -1,9 +1,6 @@
 /** One guest does everything that Kernort writes down (test/fixtures/kernort/acts.c); its log is opened and compared. */
 import { expect } from 'chai'
-import { execa } from 'execa'
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import {
   asciicast,
   listSessions,
@@ -13,11 +10,9 @@ import {
 } from '../../../soda-host/logs/index.ts'
 import { requires } from '../../helpers/capabilities.ts'
 import { gather } from '../../helpers/gather.ts'
-import { inputFile } from '../../helpers/launched.ts'
-import { temporaryDirectory } from '../../helpers/temporary.ts'
+import { guestProgram } from '../../helpers/guest-program.ts'
 import { watchedGuest } from '../../helpers/watched-guest.ts'
 
-const ROOT = join(import.meta.dirname, '../../..')
 const MIB = 1024 * 1024
 const USER = 1000
 const PORT = 4660
@@ -41,14 +36,10 @@ describe('What Kernort sees in a guest', function () {
 
   before(async function () {
     requires(this, 'uml')
-    await using directory = await temporaryDirectory()
-    const program = join(directory.path, 'acts')
-    await execa('gcc', ['-std=gnu11', '-static', '-O1', '-o', program, 'test/fixtures/kernort/acts.c'], {
-      cwd: ROOT
-    })
+    const program = await guestProgram('acts', 'test/fixtures/kernort/acts.c')
     await using watched = await watchedGuest({ memoryBytes: 96 * MIB })
     const { channel, listener, ended } = watched.guest
-    await channel.putFile(inputFile('acts', await readFile(program), 0o755))
+    await channel.putFile(program)
     await channel.run({ argv: ['/work/acts'], env: { LANG: 'C' } })
     const exit = await listener.exited
     const output = listener.text('stdout')
