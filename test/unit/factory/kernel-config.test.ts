@@ -10,10 +10,15 @@ const DOORS = [
   'HOSTFS',
   'MODULES',
   'DEVMEM',
+  'DEVPORT',
   'KEXEC',
   'BPF_SYSCALL',
   'MCONSOLE',
   'KPROBES',
+  'FTRACE',
+  'PERF_EVENTS',
+  'DEBUG_FS',
+  'IO_URING',
   'PROC_KCORE',
   'SMP'
 ]
