@@ -8,6 +8,7 @@ import { findCgroups, probeCgroups } from './cgroups.ts'
 import type { CgroupCapability } from './cgroup-types.ts'
 import { countsByNamespace, isHostKernelAtLeast, isUserNamespaceRestricted, setting } from './host-kernel.ts'
 import { findProgram } from './host-programs.ts'
+import { defaultRoutes, NETWORK_PROGRAMS, networkFacts, PASTA } from './network-facts.ts'
 
 export type FactStatus = 'ok' | 'warn' | 'fail'
 
@@ -156,6 +157,16 @@ function programs(): MachineFact[] {
   })
 }
 
+function network(isRoot: boolean): MachineFact[] {
+  const outward = defaultRoutes(setting('/proc/net/route') ?? '')
+  return networkFacts({
+    isRoot,
+    outward,
+    missing: [...NETWORK_PROGRAMS.keys(), PASTA].filter((program) => findProgram(program) === undefined),
+    isForwarding: setting(`/proc/sys/net/ipv4/conf/${outward[0] ?? 'all'}/forwarding`) === '1'
+  })
+}
+
 /** Builds a small jail for real: what the settings say and what works are two things. */
 async function jail(isRoot: boolean): Promise<MachineFact> {
   const options = [
@@ -233,5 +244,16 @@ export async function machineFacts(directory: string): Promise<MachineFact[]> {
   const ptrace = ptraceFact(setting('/proc/sys/kernel/yama/ptrace_scope'))
   const seccomp = seccompFact(setting('/proc/sys/kernel/seccomp/actions_avail'))
   const limits = limitFacts({ ...groups, isRoot, countsByNamespace: countsByNamespace() })
-  return [...read, ptrace, seccomp, ...programs(), tried, cgroups(groups), ...limits, memory, disk]
+  return [
+    ...read,
+    ptrace,
+    seccomp,
+    ...programs(),
+    tried,
+    cgroups(groups),
+    ...limits,
+    ...network(isRoot),
+    memory,
+    disk
+  ]
 }

@@ -1,10 +1,16 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { RUN_PREFIX } from './temporary.ts'
+import { locateCgroups } from '../../soda-host/resources/cgroup-location.ts'
+import { switchNamespace } from '../../soda-host/switch/addresses.ts'
+import { placesUsed, RUN_PREFIX } from './temporary.ts'
+
+/** Ids of this run's servers begin so, and their cgroups with it. */
+const CGROUP_PREFIX = `ishare-test-${process.pid}-`
 
 /**
  * Fails the run when a test leaves something behind: a child process, a temporary directory, a mount, a
- * network namespace or a cgroup of ours.
+ * network namespace or a cgroup of ours. Others work beside us on the machine: only names that this run alone gives
+ * are looked at.
  */
 function leftovers(): string[] {
   const found: string[] = []
@@ -17,7 +23,35 @@ function leftovers(): string[] {
     else if (commandOf(pid).includes(RUN_PREFIX) || placeOf(pid).includes(RUN_PREFIX))
       found.push(`process ${pid}: ${commandOf(pid)}`)
   }
+  for (const name of namespaces()) found.push(`network namespace ${name}`)
+  for (const path of cgroups()) found.push(`cgroup ${path}`)
   return found
+}
+
+/** Those that tests make themselves, and those of switches and gateways of hosts whose state was a directory of ours. */
+function namespaces(): string[] {
+  const switches = new Set([...placesUsed].map(switchNamespace))
+  return entriesOf('/run/netns').filter(
+    (name) => name.startsWith(RUN_PREFIX) || switches.has(/^soda-[0-9a-f]{8}/.exec(name)?.[0] ?? '')
+  )
+}
+
+function cgroups(): string[] {
+  const [mounts, own] = ['mountinfo', 'cgroup'].map((name) => readFileSync(`/proc/self/${name}`, 'utf8'))
+  const { v1, v2 } = locateCgroups(mounts ?? '', own ?? '')
+  return [...v1.values(), ...(v2 === undefined ? [] : [v2])].flatMap((directory) =>
+    entriesOf(directory)
+      .filter((name) => name.startsWith(CGROUP_PREFIX))
+      .map((name) => `${directory}/${name}`)
+  )
+}
+
+function entriesOf(directory: string): string[] {
+  try {
+    return readdirSync(directory)
+  } catch {
+    return []
+  }
 }
 
 function parentOf(pid: string): number | undefined {

@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -10,5 +10,22 @@ export async function temporaryDirectory(): Promise<{ path: string } & AsyncDisp
   const path = await mkdtemp(join(tmpdir(), RUN_PREFIX))
   // Virtual servers run under uids of their own and must be able to walk to their files.
   await chmod(path, 0o711)
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
+  return {
+    path,
+    [Symbol.asyncDispose]: async () => {
+      await remember(path, PLACES_DEPTH)
+      await rm(path, { recursive: true, force: true })
+    }
+  }
+}
+
+/** Directories that were in temporary ones: each may have been the state of a host, whose switch is named after it. */
+export const placesUsed = new Set<string>()
+const PLACES_DEPTH = 3
+
+async function remember(path: string, depth: number): Promise<void> {
+  placesUsed.add(path)
+  if (depth === 0) return
+  const entries = await readdir(path, { withFileTypes: true }).catch(() => [])
+  for (const entry of entries) if (entry.isDirectory()) await remember(join(path, entry.name), depth - 1)
 }

@@ -70,6 +70,8 @@ const SETS = [
   `set denied_flows { type ipv4_addr . ipv4_addr . inet_proto . inet_service . mark; size ${limits.DENIED_FLOWS_MAX}; flags dynamic,timeout; timeout 10m; counter; }`
 ]
 
+/** Questions for names, and answers to them. */
+const DNS = 'meta l4proto { tcp, udp }'
 const FLOW = 'ip saddr . ip daddr . meta l4proto . th dport'
 
 const CHAINS: readonly [head: string, ...rules: string[]][] = [
@@ -128,28 +130,32 @@ const CHAINS: readonly [head: string, ...rules: string[]][] = [
   [
     'input { type filter hook input priority filter; policy drop; }',
     `iifname "${UPLINK}" ct state established accept`,
-    `iifname "${GUESTS}" ip saddr @dns_clients ip daddr ${GATEWAY_ADDRESS} udp dport 53 goto question`,
-    `iifname "${GUESTS}" ip saddr @name_clients ip daddr ${GATEWAY_ADDRESS} udp dport 53 goto question`,
+    `iifname "${GUESTS}" ip saddr @dns_clients ip daddr ${GATEWAY_ADDRESS} ${DNS} th dport 53 goto question`,
+    `iifname "${GUESTS}" ip saddr @name_clients ip daddr ${GATEWAY_ADDRESS} ${DNS} th dport 53 goto question`,
     // Nothing is known to it: its programs hear so at once.
-    `iifname "${GUESTS}" ip daddr ${GATEWAY_ADDRESS} udp dport 53 meta mark set ${DENIAL_REASONS['not-granted']} goto unanswered`,
+    `iifname "${GUESTS}" ip daddr ${GATEWAY_ADDRESS} ${DNS} th dport 53 meta mark set ${DENIAL_REASONS['not-granted']} goto unanswered`,
     `iifname "${GUESTS}" ${denyAs('forbidden')}`
   ],
   [
     'question',
+    // Questions on a connection are paced by the resolver.
+    'meta l4proto tcp ct state established accept',
     `${rate('dns_rates', 'ip saddr', limits.DNS_PER_SECOND, limits.DNS_BURST)} ${denyAs('rate')}`,
     'accept'
   ],
   [
     'unanswered',
     'update @denied_servers { ip saddr . meta mark counter }',
+    'meta l4proto tcp reject with tcp reset',
     'reject with icmp port-unreachable'
   ],
   [
     'output { type filter hook output priority filter; policy drop; }',
-    `oifname "${GUESTS}" ct state established udp sport 53 accept`,
+    `oifname "${GUESTS}" ct state established ${DNS} th sport 53 accept`,
     `oifname "${GUESTS}" meta l4proto icmp ct state related accept`,
     `oifname "${GUESTS}" icmp type destination-unreachable accept`,
-    `oifname "${UPLINK}" ip daddr @upstreams udp dport 53 accept`
+    `oifname "${GUESTS}" tcp sport 53 tcp flags & rst == rst accept`,
+    `oifname "${UPLINK}" ip daddr @upstreams ${DNS} th dport 53 accept`
   ],
   [
     'publish { type nat hook prerouting priority dstnat; }',

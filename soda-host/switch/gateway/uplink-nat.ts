@@ -93,7 +93,7 @@ export function hostRules(name: string, record: NatRecord, state: UplinkState): 
   const upstreams =
     state.upstreams.length === 0
       ? []
-      : [`${ours} ip daddr { ${state.upstreams.join(', ')} } udp dport 53 accept`]
+      : [`${ours} ip daddr { ${state.upstreams.join(', ')} } meta l4proto { tcp, udp } th dport 53 accept`]
   return replaced(tableOf(name), {
     'input { type filter hook input priority filter; policy accept; }': [...upstreams, `${ours} drop`],
     'forward { type filter hook forward priority filter; policy accept; }': [

@@ -50,6 +50,10 @@ describe('names for guests', function () {
     JSON.parse(
       await inside(world.guests[slot]!, process.execPath, [fixture('ask.ts'), ...words])
     ) as unknown[]
+  const stream = async (slot: number, ...words: string[]): Promise<unknown[]> =>
+    JSON.parse(
+      await inside(world.guests[slot]!, process.execPath, [fixture('ask-stream.ts'), ...words])
+    ) as unknown[]
   const reach = (slot: number, ...targets: Target[]): Promise<boolean[]> =>
     world.probe(world.guests[slot]!, targets)
 
@@ -171,6 +175,34 @@ describe('names for guests', function () {
       ({ from, reason }) => from === '10.83.1.1' && reason === 'rate'
     )
     expect(rate?.packets).to.be.above(1000)
+  })
+
+  it('are answered by a stream too, whole where a datagram is too small for it', async () => {
+    await opened.gateway.setGrants(granted(0, INTERNET))
+    await opened.gateway.setNames('10.83.1.1', { database: '10.83.1.2' })
+    const [long] = (await ask(0, 'long.example/TXT')) as string[][][]
+    expect(long).to.have.length(40)
+    expect(await stream(0, 'good.example', 'good.example+database+second.example', 'slowly')).to.deep.equal([
+      [WEB],
+      [WEB, '10.83.1.2', SECOND],
+      [WEB]
+    ])
+    expect(await ask(0, 'longing.example/TXT', 'good.example')).to.deep.equal(['ENODATA', [WEB]])
+  })
+
+  it('are answered to others while one guest holds streams, and what is no question ends one', async () => {
+    await opened.gateway.setGrants(granted(0, INTERNET))
+    await opened.gateway.setGrants(granted(1, names('good.example')))
+    expect(await stream(0, 'long', 'rubbish', 'answer', 'hold')).to.deep.equal([
+      'closed',
+      'closed',
+      'closed',
+      16
+    ])
+    expect(await stream(1, 'good.example')).to.deep.equal([[WEB]])
+    expect(await stream(0, 'good.example')).to.deep.equal([[WEB]])
+    await opened.gateway.removeGrants(granted(1, INTERNET).id)
+    expect(await stream(1, 'good.example')).to.deep.equal(['ECONNREFUSED'])
   })
 
   it('pause with the daemon, while what they opened goes on; and end with the grant', async () => {

@@ -10,7 +10,7 @@ export function serverSpec(
 ): HostServerSpec {
   const { limits, ...rest } = changes
   return {
-    id: `test-${randomBytes(11).toString('hex')}`,
+    id: `test-${process.pid}-${randomBytes(7).toString('hex')}`,
     owner: 'a consumer',
     limits: {
       cpu: 0.25,

@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import { execa } from 'execa'
@@ -31,6 +32,26 @@ describe('the command line', function () {
       expect(exitCode, args.join(' ')).to.equal(64)
       expect(stderr).to.include('error:')
     }
+  })
+
+  it('refuses ways outside that make no sense, before a host is started', async () => {
+    await using directory = await temporaryDirectory()
+    const state = ['--state-dir', directory.path, '--socket-path', join(directory.path, 'host.sock')]
+    const cases: [words: string[], status: number, says: string][] = [
+      [['--uplink', 'internet'], 64, 'expected none, nat, pasta, or dedicated:'],
+      [['--uplink', 'dedicated:../../etc'], 64, 'expected none, nat, pasta, or dedicated:'],
+      [['--uplink', 'dedicated:sixteen-letters-'], 64, 'expected none, nat, pasta, or dedicated:'],
+      [['--publish', '203.0.113.5:20-10'], 64, 'expected an address of this machine and ports'],
+      [['--publish', '203.0.113.256:1-2'], 64, 'expected an address of this machine and ports'],
+      [['--uplink', 'nat', '--slice', 'bandwidth=10M', '--dns', '1.1.1.1', '::1'], 64, 'ERR_CONFIG_VALUE'],
+      [['--uplink', 'nat'], 64, 'the slice has no bandwidth']
+    ]
+    for (const [words, status, says] of cases) {
+      const { exitCode, stderr } = await ishare('host', 'start', ...state, ...words)
+      expect(exitCode, `${words.join(' ')}: ${stderr}`).to.equal(status)
+      expect(stderr, words.join(' ')).to.include(says)
+    }
+    expect(await readdir(directory.path)).to.deep.equal([])
   })
 
   it('keeps one identity per state directory', async () => {
@@ -77,5 +98,6 @@ describe('the command line', function () {
     const { stdout } = await ishare('doctor', '--json')
     const names = stdout.split('\n').map((line) => (JSON.parse(line) as { name: string }).name)
     expect(names).to.include.members(['privileges', 'cgroups', 'ptrace', 'user-namespaces', 'disk'])
+    expect(names).to.include.members(['network-switch', 'uplink-nat', 'uplink-dedicated', 'uplink-pasta'])
   })
 })

@@ -34,6 +34,10 @@ export type Rcode = 'NOERROR' | 'SERVFAIL' | 'NXDOMAIN' | 'REFUSED'
 /** RFC 1035 section 4.2.1, and the size that passes everywhere (DNS flag day 2020). */
 const SIZE_MIN = 512
 const SIZE_MAX = 1232
+/** Of a stream, whose messages have a length of 16 bits. */
+export const STREAM_BYTES_MAX = 65_535
+export const QUESTION_BYTES_MAX = SIZE_MIN
+const DATAGRAM_BYTES_MAX = 4096
 const HEADER_BYTES = 12
 /** More than any chain that works has. */
 const CNAMES_MAX = 8
@@ -57,7 +61,7 @@ const RCODES: Record<Rcode, number> = { NOERROR: 0, SERVFAIL: 2, NXDOMAIN: 3, RE
 
 /** Undefined for everything that is no ordinary question: it gets no answer, so that nobody can be hit by one. */
 export function readQuestion(bytes: Uint8Array): Question | undefined {
-  if (bytes.length < HEADER_BYTES || bytes.length > SIZE_MIN) return undefined
+  if (bytes.length < HEADER_BYTES || bytes.length > QUESTION_BYTES_MAX) return undefined
   const packet = readPacket(bytes)
   const [question] = packet?.questions ?? []
   if (packet?.type !== 'query' || opcodeOf(packet) !== 0 || packet.questions?.length !== 1) return undefined
@@ -96,6 +100,8 @@ export interface Findings {
   records: Answer[]
   /** Addresses that were left out. */
   forbidden: string[]
+  /** There is more than fitted into the datagram. */
+  isCut: boolean
 }
 
 /** Undefined when it is no answer to this question: the real one may still come. */
@@ -103,20 +109,22 @@ export function readAnswer(
   bytes: Uint8Array,
   id: number,
   { name, type }: Pick<Question, 'name' | 'type'>,
-  forbidden: readonly Ipv4Range[]
+  forbidden: readonly Ipv4Range[],
+  bytesMax = DATAGRAM_BYTES_MAX
 ): Findings | undefined {
-  const packet = bytes.length <= 4096 ? readPacket(bytes) : undefined
+  const packet = bytes.length <= bytesMax ? readPacket(bytes) : undefined
   const [asked] = packet?.questions ?? []
   if (packet?.type !== 'response' || packet.id !== id || packet.questions?.length !== 1) return undefined
   if (asked === undefined || hostName(asked.name) !== name || asked.type !== type) return undefined
   const code = rcodeOf(packet)
-  if (code !== 'NOERROR') return { rcode: code, records: [], forbidden: [] }
+  if (code !== 'NOERROR') return { rcode: code, records: [], forbidden: [], isCut: false }
   const found = follow(name, type, packet.answers ?? [])
   const isOpen = (record: Answer): boolean => record.type !== 'A' || !isForbidden(record.data, forbidden)
   return {
     rcode: 'NOERROR',
     records: found.filter(isOpen),
-    forbidden: found.flatMap((record) => (record.type === 'A' && !isOpen(record) ? [record.data] : []))
+    forbidden: found.flatMap((record) => (record.type === 'A' && !isOpen(record) ? [record.data] : [])),
+    isCut: ((packet.flags ?? 0) & TRUNCATED_RESPONSE) !== 0
   }
 }
 

@@ -15,9 +15,10 @@ import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import type { Answer } from 'dns-packet'
 import type { Ipv4Range } from '../ipv4.ts'
-import { type Question, type Rcode, readQuestion, writeAnswer } from './message.ts'
+import { type Question, type Rcode, readQuestion, STREAM_BYTES_MAX, writeAnswer } from './message.ts'
 import type { Report } from './messages.ts'
 import { isPrivateName, type NamePolicy } from './names.ts'
+import { QuestionStreams } from './question-streams.ts'
 import { askUpstreams } from './upstream.ts'
 
 const PENDING_MAX = 256
@@ -43,6 +44,7 @@ export interface ResolverComponents {
 export class Resolver {
   readonly #with: ResolverComponents
   readonly #socket: Socket = createSocket('udp4')
+  readonly #streams = new QuestionStreams((bytes, client) => this.#reply(bytes, client, STREAM_BYTES_MAX))
   readonly #pending = new Map<string, number>()
   #pendingInAll = 0
   readonly #names = new Map<string, LinkedNames>()
@@ -60,6 +62,7 @@ export class Resolver {
     await once(this.#socket, 'listening')
     // What cannot be sent is lost, as packets are.
     this.#socket.on('error', () => undefined)
+    await this.#streams.listen(address, port)
   }
 
   configure({ names, ...state }: ResolverState): void {
@@ -74,23 +77,26 @@ export class Resolver {
     else this.#names.delete(client)
   }
 
-  close(): void {
-    this.#socket.close()
+  async #take(bytes: Uint8Array, from: RemoteInfo): Promise<void> {
+    const answer = await this.#reply(bytes, from.address)
+    if (answer !== undefined) this.#socket.send(answer, from.port, from.address)
   }
 
-  async #take(bytes: Uint8Array, from: RemoteInfo): Promise<void> {
+  /** @param sizeMax - of the answer, in bytes; by default what the question says */
+  async #reply(bytes: Uint8Array, client: string, sizeMax?: number): Promise<Uint8Array | undefined> {
     const question = readQuestion(bytes)
-    const ofClient = this.#pending.get(from.address) ?? 0
+    const ofClient = this.#pending.get(client) ?? 0
     if (question === undefined || this.#pendingInAll >= PENDING_MAX || ofClient >= PENDING_PER_CLIENT_MAX)
-      return
-    this.#count(from.address, 1)
+      return undefined
+    this.#count(client, 1)
     try {
-      const { rcode, records } = await this.#answer(question, from.address)
-      this.#socket.send(writeAnswer(question, rcode, records), from.port, from.address)
+      const { rcode, records } = await this.#answer(question, client)
+      return writeAnswer({ ...question, sizeMax: sizeMax ?? question.sizeMax }, rcode, records)
     } catch {
       // A record that we can read and not write, a daemon that went away: no answer.
+      return undefined
     } finally {
-      this.#count(from.address, -1)
+      this.#count(client, -1)
     }
   }
 
