@@ -3,4 +3,5 @@
  * for everybody else there are the facts of the machine.
  * @packageDocumentation
  */
-export { machineFacts, type FactStatus, type MachineFact } from './machine.ts'
+export { machineFacts } from './machine.ts'
+export type { FactStatus, MachineFact } from './machine-fact.ts'

@@ -8,19 +8,8 @@ import { findCgroups, probeCgroups } from './cgroups.ts'
 import type { CgroupCapability } from './cgroup-types.ts'
 import { countsByNamespace, isHostKernelAtLeast, isUserNamespaceRestricted, setting } from './host-kernel.ts'
 import { findProgram } from './host-programs.ts'
+import type { FactStatus, MachineFact } from './machine-fact.ts'
 import { defaultRoutes, NETWORK_PROGRAMS, networkFacts, PASTA } from './network-facts.ts'
-
-export type FactStatus = 'ok' | 'warn' | 'fail'
-
-export interface MachineFact {
-  /** Stable name: kebab-case. */
-  name: string
-  status: FactStatus
-  /** What was found. */
-  found: string
-  /** What to do about it; empty for `ok`. */
-  advice: string
-}
 
 /** Programs that a provider needs, and the Debian package of each. */
 const PROGRAMS: readonly [program: string, debianPackage: string][] = [

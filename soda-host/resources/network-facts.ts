@@ -1,5 +1,5 @@
 /** What this machine can do for the network of virtual servers: rows of `ishare doctor`. Pure. */
-import type { MachineFact } from './machine.ts'
+import type { MachineFact } from './machine-fact.ts'
 
 export interface NetworkBasis {
   isRoot: boolean

@@ -4,9 +4,11 @@ import { readFileSync } from 'node:fs'
 import { rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { locateCgroups } from '../../../soda-host/resources/cgroup-location.ts'
+import { command } from '../../../soda-host/switch/commands.ts'
 import { requires } from '../../helpers/capabilities.ts'
 
 const ROOT = join(import.meta.dirname, '../../..')
+const FIXTURE = join(ROOT, 'test', 'fixtures', 'leftovers.ts')
 
 describe('a run of tests', function () {
   this.timeout(60_000)
@@ -15,7 +17,7 @@ describe('a run of tests', function () {
   })
 
   const run = (environment: Record<string, string>) =>
-    execa('mocha', ['test/fixtures/leftovers.ts'], {
+    execa('mocha', [FIXTURE], {
       cwd: ROOT,
       preferLocal: true,
       localDir: ROOT,
@@ -31,7 +33,7 @@ describe('a run of tests', function () {
     const { exitCode, stdout } = await run({ LEAVE: 'namespace' })
     const [, name = ''] = /network namespace (soda-\w{8}-0)\n/.exec(stdout) ?? []
     expect(name, stdout).to.not.equal('')
-    await execa('ip', ['netns', 'delete', name])
+    await command('ip', ['netns', 'delete', name])
     expect(exitCode).to.not.equal(0)
   })
 
