@@ -7,7 +7,7 @@
  * All of that goes on without the peer.
  */
 
-import type { Restart } from '../src/documents/fields.ts'
+import type { Restart, Warning } from '../src/documents/fields.ts'
 
 export interface HostLimits {
   cpu: number
@@ -83,6 +83,8 @@ export interface HostServer {
     dueAtMs?: number
     last: { atMs: number; reason: { code: string; message: string } }
   }
+  /** What its tenant should hear of, numbered; the last ones. */
+  notices: HostNotice[]
   /** As asked for. */
   egress?: HostEgress
   /** Where its inbound ports are found from outside; absent where they are not. */
@@ -103,6 +105,16 @@ export interface HostServer {
   usage: { cpuSeconds: number; memoryPeakBytes: number }
 }
 
+/** `code`: `restarting` (with why), `lease-ends`, `lease-extended`, `limit-…`. */
+export interface HostNotice {
+  sequence: number
+  atMs: number
+  code: string
+  /** The code of the reason behind it. */
+  cause?: string
+  message: string
+}
+
 export interface HostServerSpec {
   id: string
   owner: string
@@ -114,6 +126,8 @@ export interface HostServerSpec {
   program: HostProgram
   /** When it is started again after an end. @default never */
   restart?: Restart
+  /** Before the lease ends. @default a notice, when the host thinks it right */
+  warning?: Warning
   /** What it may reach outside; absent: nothing. */
   egress?: HostEgress
   /** TCP ports at which it may be reached, where the owner publishes ports. */
@@ -191,6 +205,8 @@ export interface RunHost {
   exec(id: string, program: HostProgram, signal?: AbortSignal): Promise<HostSession>
   /** Resolves when the server is in `exited` or `failed`. */
   wait(id: string, signal?: AbortSignal): Promise<HostServer>
+  /** Resolves when it is in `exited` or `failed`, or has a notice of a higher number. */
+  watch(id: string, notice: number, signal?: AbortSignal): Promise<HostServer>
   /** TERM, after `graceMs` KILL; files are collected. */
   stop(id: string, options?: { graceMs?: number; signal?: AbortSignal }): Promise<void>
   /** The collected output directory as a tar stream. @throws ERR_SERVER_STATE before `exited` */

@@ -32,6 +32,9 @@ export const PROVIDER_LIMITS: ProviderLimits = {
   stopGraceMs: 5 * SECOND_MS
 }
 
+/** Notices of one run that are told. */
+export const NOTICES_MAX = 16
+
 /** How long a consumer is patient with one provider. */
 export interface ConsumerLimits {
   /** To be connected, and to be answered. */

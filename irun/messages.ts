@@ -9,7 +9,7 @@
 import { z } from 'zod'
 import { runId } from '../src/documents/fields.ts'
 import { ARGUMENTS_MAX, DOCUMENT_BYTES_MAX, ENVIRONMENT_MAX, KIB } from '../src/constants.ts'
-import { LISTED_RUNS_MAX, REASONS_MAX, REASON_LENGTH_MAX } from './limits.ts'
+import { LISTED_RUNS_MAX, NOTICES_MAX, REASONS_MAX, REASON_LENGTH_MAX } from './limits.ts'
 import { RUN_STATES } from './state-machine.ts'
 
 /** Channels of data frames. */
@@ -53,6 +53,20 @@ const outcome = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('failed'), code: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/) })
 ])
 
+/** Something that happened to a run on its machine. Codes only: words of a stranger are not shown. */
+const noticeCode = z.string().regex(/^[A-Za-z][A-Za-z_-]{0,63}$/)
+const notice = z.strictObject({
+  sequence: z
+    .int()
+    .min(1)
+    .max(2 ** 31),
+  atMs: z.int().min(0).max(253_402_300_799_999),
+  code: noticeCode,
+  /** Why. */
+  cause: noticeCode.exactOptional()
+})
+export type RunNotice = z.infer<typeof notice>
+
 /** How a run stands at the provider. */
 const runStatus = z.strictObject({
   runId,
@@ -61,6 +75,8 @@ const runStatus = z.strictObject({
   stdin: z.strictObject({ takenBytes: offset, ended: z.boolean() }).optional(),
   /** Size of the tar of the output files, once they are collected. */
   filesBytes: offset.optional(),
+  /** The last ones, oldest first. */
+  notices: z.array(notice).max(NOTICES_MAX).optional(),
   outcome: outcome.optional()
 })
 export type RunStatus = z.infer<typeof runStatus>

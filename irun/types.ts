@@ -1,5 +1,5 @@
 import type { Startable, Stream, StreamHandler, StreamHandlerOptions } from '@libp2p/interface'
-import type { Limits } from '../src/documents/fields.ts'
+import type { Limits, Restart, Warning } from '../src/documents/fields.ts'
 import type { KernelManifest } from '../src/documents/kernel-manifest.ts'
 import type { Lease } from '../src/documents/lease.ts'
 import type { Offer } from '../src/documents/offer.ts'
@@ -7,6 +7,7 @@ import type { Receipt } from '../src/documents/receipt.ts'
 import type { Verified } from '../src/documents/jws.ts'
 import type { Identity } from '../src/identity/index.ts'
 import type { HostProgram, RunHost } from './host.ts'
+import type { RunNotice } from './messages.ts'
 import type { ConsumerLimits, ProviderLimits } from './limits.ts'
 import type { RunState } from './state-machine.ts'
 
@@ -111,6 +112,10 @@ export interface SubmitRequest {
   /** Absent: a base kernel, which seals nothing; only offers that name no factory are taken then. */
   kernel?: KernelWish
   program: { argv: string[]; env?: Record<string, string>; terminal?: HostProgram['terminal'] }
+  /** When it is started again after an end. @default never */
+  restart?: Restart
+  /** Before the lease ends. @default a notice, when the provider's machine thinks it right */
+  warning?: Warning
   /** Files and directories to copy into the program's working directory, under their own names. */
   inputs?: readonly string[]
   /** Where the output files go; kept in the state directory if absent. */
@@ -132,6 +137,8 @@ export type RunEvent =
   /** `totalBytes` is absent where it is not known yet. */
   | { type: 'progress'; phase: 'staging' | 'collecting'; bytes: number; totalBytes?: number }
   /** `lost` is followed by another `connected` as long as the handle is attached. */
+  /** Something happened to it on its machine: `code` and `cause` as HostNotice has them. */
+  | ({ type: 'notice' } & Omit<RunNotice, 'sequence'>)
   | { type: 'connection'; status: 'connected' }
   | { type: 'connection'; status: 'lost'; retryMs: number; error: unknown }
 
@@ -184,6 +191,8 @@ export interface RunSummary {
   /** When the lease ends, once there is one. */
   expiresAtMs?: number
   outcome?: Receipt['outcome']
+  /** The last thing that was heard of its machine. */
+  notice?: Omit<RunNotice, 'sequence'>
   /** Why it ended without a result. */
   failure?: { code: string; reasons: string[] }
   outDir?: string

@@ -16,7 +16,7 @@ import {
   type Verified
 } from '../../src/documents/index.ts'
 import { DocumentError, FactoryError, RunError } from '../../src/errors.ts'
-import type { RunStatus } from '../messages.ts'
+import type { RunNotice, RunStatus } from '../messages.ts'
 import type { RunStore } from '../run-store.ts'
 import { statesBetween, transition, type RunState, type RunStep } from '../state-machine.ts'
 import type { RunEvent, RunResult } from '../types.ts'
@@ -103,6 +103,17 @@ export class AttachedRun implements AsyncDisposable {
       ...(state === 'exited' && status.filesBytes !== undefined ? { filesBytes: status.filesBytes } : {}),
       state: statesBetween(run.state, state).at(-1) ?? run.state
     }))
+  }
+
+  /** Each notice is told once, whoever is attached. */
+  hear(notices: readonly RunNotice[]): void {
+    const heard = this.#run.notice?.sequence ?? 0
+    const news = notices.filter(({ sequence }) => sequence > heard).sort((a, b) => a.sequence - b.sequence)
+    const last = news.at(-1)
+    if (last === undefined) return
+    const isExtended = news.some(({ code }) => code === 'lease-extended')
+    this.patch({ notice: last, ...(isExtended && { isExtended }) })
+    for (const { sequence: _number, ...notice } of news) this.emit({ type: 'notice', ...notice })
   }
 
   /** The provider has answered the acceptance. @throws ERR_PROVIDER_DISHONEST, ERR_LEASE_MISMATCH */

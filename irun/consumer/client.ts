@@ -106,7 +106,12 @@ class LibP2PRunClient implements RunClient {
       throw new RunError('ERR_PROVIDER_DISHONEST', 'the provider answers something else')
     const { state } = answer.status
     // The end is only believed with its output: whoever attaches brings it home. Here it is only shown.
-    return { ...summaryOf(run), state: statesBetween(run.state, state).at(-1) ?? run.state }
+    const notice = answer.status.notices?.at(-1)
+    return {
+      ...summaryOf(run),
+      ...(notice === undefined ? {} : { notice }),
+      state: statesBetween(run.state, state).at(-1) ?? run.state
+    }
   }
 
   async *logs(
@@ -182,7 +187,7 @@ class LibP2PRunClient implements RunClient {
 
   /** Everything that can be wrong here is found before anything is signed. */
   async #accept(request: SubmitRequest): Promise<ConsumerRun> {
-    const { offer, limits, image, token } = request
+    const { offer, limits, image, token, restart, warning } = request
     const { terminal, argv, env = {} } = request.program
     const program = terminal === undefined ? { argv, env } : { argv, env, terminal }
     const checked = programSchema.safeParse(program)
@@ -207,7 +212,13 @@ class LibP2PRunClient implements RunClient {
         runId,
         offerDigest: digestOf(offer.token),
         termsDigest: offer.payload.terms.digest,
-        request: { limits, image, ...(token === undefined ? {} : { token }) },
+        request: {
+          limits,
+          image,
+          ...(token === undefined ? {} : { token }),
+          ...(restart === undefined ? {} : { restart }),
+          ...(warning === undefined ? {} : { warning })
+        },
         ...(kernel === undefined ? {} : { kernel })
       },
       this.#components.identity

@@ -188,7 +188,8 @@ export class RunDriver implements RunHandle {
     if (this.#overdueTimer !== undefined || hasReached(this.#run.record.state, 'exited')) return
     const leftMs = lease.payload.exp * SECOND_MS + this.#init.limits.overdueMs - Date.now()
     const expire = (): void => {
-      if (hasReached(this.#run.record.state, 'exited')) return
+      const { state, isExtended } = this.#run.record
+      if (hasReached(state, 'exited') || isExtended === true) return
       this.#overdue.abort(
         new RunError('ERR_PROVIDER_DISHONEST', `run ${this.runId} has not ended although its lease has`)
       )

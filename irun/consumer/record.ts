@@ -1,5 +1,6 @@
 import type { Receipt } from '../../src/documents/index.ts'
 import type { HostProgram } from '../host.ts'
+import type { RunNotice } from '../messages.ts'
 import type { StoredRun } from '../run-store.ts'
 import type { RunSummary } from '../types.ts'
 
@@ -25,6 +26,10 @@ export interface ConsumerRun extends StoredRun {
   /** What the provider says; the receipt must say the same. */
   outcome?: Receipt['outcome']
   filesBytes?: number
+  /** The last thing that was heard of its machine. */
+  notice?: RunNotice
+  /** The provider has said that the run may go on beyond its lease. */
+  isExtended?: boolean
   /** Set from `collected` on. */
   files?: { path: string; sizeBytes: number }[]
   receipt?: string
@@ -35,6 +40,7 @@ export interface ConsumerRun extends StoredRun {
 
 export function summaryOf(run: ConsumerRun): RunSummary {
   const { runId, peer, state, image, createdAtMs, updatedAtMs, expiresAtMs, outcome, failure, outDir } = run
+  const { notice } = run
   return {
     runId,
     provider: peer,
@@ -47,6 +53,7 @@ export function summaryOf(run: ConsumerRun): RunSummary {
     ...(expiresAtMs === undefined ? {} : { expiresAtMs }),
     ...(outcome === undefined ? {} : { outcome }),
     ...(failure === undefined ? {} : { failure }),
+    ...(notice === undefined ? {} : { notice }),
     ...(outDir === undefined ? {} : { outDir })
   }
 }

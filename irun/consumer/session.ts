@@ -218,6 +218,7 @@ export class ConsumerSession {
         `asked for run ${this.#run.record.runId}, told of ${status.runId}`
       )
     this.#status = status
+    if (!this.#isView) this.#run.hear(status.notices ?? [])
     this.#learn()
   }
 

@@ -198,6 +198,8 @@ export class Acceptor {
       acceptanceDigest: digest,
       acceptanceExpiresAtMs: exp * SECOND_MS,
       program,
+      ...(request.restart !== undefined && { restart: request.restart }),
+      ...(request.warning !== undefined && { warning: request.warning }),
       limits,
       egress,
       inboundPorts,
@@ -228,6 +230,8 @@ export class Acceptor {
         ...(record.kernel !== undefined && { factory: record.kernel.factory }),
         egress: record.egress,
         inboundPorts: record.inboundPorts,
+        ...(record.restart !== undefined && { restart: record.restart }),
+        ...(record.warning !== undefined && { warning: record.warning }),
         keepUntil: Math.floor(record.keepUntilMs / SECOND_MS)
       },
       this.#context.identity

@@ -263,6 +263,7 @@ class LibP2PRunHandler implements RunHandler {
       outputOffset: asked.outputOffset,
       stdinOffset: stdin.takenBytes,
       toldState: status.state,
+      toldNotice: status.notices?.at(-1)?.sequence ?? 0,
       isView: asked.view
     }).serve(signal)
   }

@@ -7,9 +7,9 @@
  * committed before its effect where the effect can be repeated (`booting`, `collected`), and after it where it
  * cannot be undone by a sweep.
  */
-import type { ProviderLimits } from '../limits.ts'
+import { NOTICES_MAX, type ProviderLimits } from '../limits.ts'
 import type { HostServer, RunHost } from '../host.ts'
-import type { RunStatus } from '../messages.ts'
+import type { RunNotice, RunStatus } from '../messages.ts'
 import type { RunStore } from '../run-store.ts'
 import type { KernelFactory } from '../types.ts'
 import type { Identity } from '../../src/identity/index.ts'
@@ -43,10 +43,12 @@ export class HostedRunTask {
   #record: ProviderRun
   #progressedAtMs = Date.now()
   #isStopping = false
+  #notices: RunNotice[]
 
   constructor(context: HostedRunContext, record: ProviderRun) {
     this.#context = context
     this.#record = record
+    this.#notices = record.notices ?? []
   }
 
   get record(): Readonly<ProviderRun> {
@@ -63,13 +65,20 @@ export class HostedRunTask {
     return this.#changed.wait(signal)
   }
 
+  /** Number of the last notice; 0 before the first. */
+  get lastNotice(): number {
+    return this.#notices.at(-1)?.sequence ?? 0
+  }
+
   status(): RunStatus {
     const { runId, state, filesBytes, outcome } = this.#record
+    const notices = this.#notices
     return {
       runId,
       state,
       ...(filesBytes === undefined ? {} : { filesBytes }),
-      ...(outcome === undefined ? {} : { outcome })
+      ...(outcome === undefined ? {} : { outcome }),
+      ...(notices.length === 0 ? {} : { notices })
     }
   }
 
@@ -200,11 +209,33 @@ export class HostedRunTask {
         server = await host.inspect(serverId, signal)
       }
       if (server.state === 'running' && this.#record.state === 'booting') this.advance('run')
-      await this.#exit(await host.wait(serverId, signal))
+      while (!isOver(server)) {
+        this.#hear(server)
+        server = await host.watch(serverId, this.lastNotice, signal)
+      }
+      this.#hear(server)
+      await this.#exit(server)
     } catch (error) {
       if (!hasCode(error, 'ERR_SERVER_UNKNOWN')) throw error
       await this.#exit(LOST_SERVER)
     }
+  }
+
+  /** A code, and no words of ours, goes to the consumer. */
+  #hear(server: HostServer): void {
+    const { notices } = server
+    const last = notices.at(-1)?.sequence ?? 0
+    if (last <= this.lastNotice) return
+    this.#notices = notices.slice(-NOTICES_MAX).map(({ message: _ours, ...notice }) => notice)
+    this.#followLease(server)
+    this.#changed.ring()
+  }
+
+  /** The owner of the machine may extend it; nobody can make it shorter. */
+  #followLease({ expiresAtMs, keepUntilMs }: HostServer): void {
+    const { peer, runId } = this.#record
+    if (expiresAtMs <= this.#record.expiresAtMs) return
+    this.#record = this.#context.store.update(peer, runId, (run) => ({ ...run, expiresAtMs, keepUntilMs }))
   }
 
   async #exit(server: ServerOutcome): Promise<void> {
@@ -213,6 +244,7 @@ export class HostedRunTask {
     this.advance('exit', {
       outcome: outcomeOf(server),
       receipt,
+      notices: this.#notices,
       ...(files === undefined ? {} : { filesBytes: files.bytes })
     })
   }
@@ -247,4 +279,8 @@ export class HostedRunTask {
       return { takenBytes: 0, ended: false }
     }
   }
+}
+
+function isOver({ state }: HostServer): boolean {
+  return state === 'exited' || state === 'failed'
 }

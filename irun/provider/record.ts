@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
-import type { Limits } from '../../src/documents/index.ts'
+import type { Limits, Restart, Warning } from '../../src/documents/index.ts'
 import type { Receipt } from '../../src/documents/index.ts'
 import type { HostEgress, HostProgram, HostServerSpec } from '../host.ts'
+import type { RunNotice } from '../messages.ts'
 import type { StoredRun } from '../run-store.ts'
 
 /** A run as the provider keeps it. `peer` is the consumer. */
@@ -11,6 +12,8 @@ export interface ProviderRun extends StoredRun {
   /** Until then the acceptance could be replayed, so the row stays. */
   acceptanceExpiresAtMs: number
   program: HostProgram
+  restart?: Restart
+  warning?: Warning
   limits: Limits
   /** What the rules of the offer that was accepted grant outside, as the lease says. */
   egress: HostEgress
@@ -33,6 +36,7 @@ export interface ProviderRun extends StoredRun {
   /** Set from `exited` on, with the receipt that says the same. */
   outcome?: Receipt['outcome']
   filesBytes?: number
+  notices?: RunNotice[]
   receipt?: string
 }
 
@@ -60,6 +64,8 @@ export function serverSpecOf(run: ProviderRun): HostServerSpec {
     image: run.image.digest,
     ...(run.kernel !== undefined && { hasOwnKernel: true }),
     program: run.program,
+    ...(run.restart !== undefined && { restart: run.restart }),
+    ...(run.warning !== undefined && { warning: run.warning }),
     egress: run.egress,
     inboundPorts: run.inboundPorts,
     expiresAtMs: run.expiresAtMs,

@@ -41,6 +41,8 @@ export interface SessionInit {
   stdinOffset: number
   /** The state that the consumer knows already. */
   toldState: RunState
+  /** The last notice that it knows. */
+  toldNotice: number
   /** Only watches. */
   isView: boolean
 }
@@ -159,12 +161,14 @@ export class ProviderSession {
     window.confirm(offset)
   }
 
-  /** Tells every change; of several quick ones only the last. */
+  /** Tells every change of state and every notice; of several quick ones only the last. */
   async #tellStates(signal: AbortSignal): Promise<void> {
     const { stream, run } = this.#init
-    for (let told = this.#init.toldState; ;) {
-      while (run.record.state === told) await run.changed(signal)
+    let { toldState: told, toldNotice } = this.#init
+    for (;;) {
+      while (run.record.state === told && run.lastNotice === toldNotice) await run.changed(signal)
       told = run.record.state
+      toldNotice = run.lastNotice
       await stream.send({ kind: 'message', message: { type: 'state', status: run.status() } }, signal)
     }
   }

@@ -6,6 +6,7 @@ import type {
   Denial,
   HostEvent,
   Image,
+  LeaseRequest,
   LimitsPatch,
   Link,
   OutsideState,
@@ -89,6 +90,10 @@ export interface HostClient extends AsyncDisposable {
   /** The machine is given again. */
   return(signal?: AbortSignal): Promise<Capacity>
   wait(id: string, signal?: AbortSignal): Promise<Server>
+  /** Resolves when it has ended, or has a notice of a higher number. */
+  watch(id: string, notice: number, signal?: AbortSignal): Promise<Server>
+  /** The lease goes on for longer. @throws ERR_HOST_REQUEST when it would be shorter, ERR_SERVER_STATE */
+  extend(id: string, lease: LeaseRequest, signal?: AbortSignal): Promise<Server>
   stop(id: string, options?: { graceMs?: number; signal?: AbortSignal }): Promise<void>
   /** Start its program again, whatever its policy says. @throws ERR_SERVER_STATE unless it runs or waits for that */
   restart(id: string, options?: { graceMs?: number; signal?: AbortSignal }): Promise<Server>
@@ -208,6 +213,10 @@ class SocketClient implements HostClient {
     return execSession(this.#transport, pathOf(id, 'exec'), program, signal)
   }
 
+  extend(id: string, lease: LeaseRequest, signal?: AbortSignal): Promise<Server> {
+    return this.#ask({ method: 'PATCH', path: pathOf(id, 'lease'), json: lease, signal }, api.server)
+  }
+
   freeze(id: string, signal?: AbortSignal): Promise<Server> {
     return this.#ask({ method: 'POST', path: pathOf(id, 'freeze'), signal }, api.server)
   }
@@ -288,10 +297,22 @@ class SocketClient implements HostClient {
   }
 
   async wait(id: string, signal?: AbortSignal): Promise<Server> {
+    return this.#untilEnd(id, {}, signal)
+  }
+
+  async watch(id: string, notice: number, signal?: AbortSignal): Promise<Server> {
+    return this.#untilEnd(id, { notice }, signal)
+  }
+
+  /** ... or a notice of a higher number than the one given. */
+  async #untilEnd(id: string, query: { notice?: number }, signal?: AbortSignal): Promise<Server> {
+    const path = pathOf(id, 'wait')
     for (;;) {
-      const request: Request = { method: 'GET', path: pathOf(id, 'wait'), timeoutMs: LONG_POLL_MS, signal }
+      const request: Request = { method: 'GET', path, query, timeoutMs: LONG_POLL_MS, signal }
       const server = await this.#ask(request, api.server)
-      if (server.state === 'exited' || server.state === 'failed') return server
+      const last = server.notices.at(-1)?.sequence ?? 0
+      if (server.state === 'exited' || server.state === 'failed' || last > (query.notice ?? Infinity))
+        return server
     }
   }
 

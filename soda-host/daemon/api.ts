@@ -7,8 +7,9 @@
  */
 import { z } from 'zod'
 import { ARGUMENTS_MAX, ENVIRONMENT_MAX } from '../../src/constants.ts'
-import { restart, stamped } from '../../src/documents/fields.ts'
+import { restart, stamped, warning } from '../../src/documents/fields.ts'
 import { accessRules } from '../../src/rules/index.ts'
+import { GRACE_MS_MAX } from './limits.ts'
 import { LINK_PROTOCOLS } from '../switch/types.ts'
 
 const bytes = z
@@ -80,6 +81,8 @@ export const serverSpec = z
     program,
     /** Absent: never. */
     restart: restart.exactOptional(),
+    /** Absent: a notice some time before the lease ends, and no signal. */
+    warning: warning.exactOptional(),
     /** What it may reach outside; absent: nothing. */
     egress: egress.exactOptional(),
     /** TCP ports at which it may be reached from outside, where the owner publishes ports. */
@@ -121,6 +124,16 @@ export const restarts = z.strictObject({
   last: z.strictObject({ atMs: timeMs, reason })
 })
 
+/** Something that the tenant should hear of, numbered by server. */
+export const notice = z.strictObject({
+  sequence: z.int().min(1),
+  atMs: timeMs,
+  code: z.string(),
+  /** The code of the reason that is behind it. */
+  cause: z.string().exactOptional(),
+  message: z.string()
+})
+
 export const usage = z.strictObject({ cpuSeconds: z.number().min(0), memoryPeakBytes: z.number().min(0) })
 
 export const server = z.strictObject({
@@ -134,6 +147,8 @@ export const server = z.strictObject({
   program,
   restart: restart.exactOptional(),
   restarts: restarts.exactOptional(),
+  /** The last ones. */
+  notices: z.array(notice),
   egress: egress.exactOptional(),
   published: z.array(publishedPort).exactOptional(),
   createdAtMs: timeMs,
@@ -191,6 +206,7 @@ export const eventKind = z.enum([
   'running',
   'restarting',
   'resized',
+  'noticed',
   'frozen',
   'thawed',
   'exited',
@@ -258,7 +274,9 @@ export const denialList = z.array(denial)
 export const errorBody = z.strictObject({ code: z.string(), message: z.string(), requestId: z.string() })
 
 export const signalRequest = z.strictObject({ signal: z.int().min(1).max(64) })
-export const stopRequest = z.strictObject({ graceMs: z.int().min(0).max(3_600_000).exactOptional() })
+export const stopRequest = z.strictObject({ graceMs: z.int().min(0).max(GRACE_MS_MAX).exactOptional() })
+/** The lease of a server goes on: `keepUntilMs` moves along if it is not given. */
+export const leaseRequest = z.strictObject({ expiresAtMs: timeMs, keepUntilMs: timeMs.exactOptional() })
 /** Up to where input was taken, and whether the program knows that there is no more. */
 export const stdinAnswer = z.strictObject({ offset: z.int().min(0), ended: z.boolean() })
 export const serverList = z.array(server)
@@ -297,6 +315,8 @@ export const linkQuery = z.strictObject({
   protocol: linkProtocol,
   port: whole.pipe(z.number().min(1).max(65_535))
 })
+/** Also answered when there is a notice of a higher number. */
+export const waitQuery = z.strictObject({ notice: whole.exactOptional() })
 export const eventsQuery = z.strictObject({ after: whole.default(0), follow: flag.default(false) })
 
 /** The session that a request is about; names are given by `exec`. */
@@ -321,4 +341,6 @@ export type Link = z.infer<typeof link>
 export type PortState = z.infer<typeof port>
 export type OutsideState = z.infer<typeof outsideState>
 export type Denial = z.infer<typeof denial>
+export type Notice = z.infer<typeof notice>
+export type LeaseRequest = z.infer<typeof leaseRequest>
 export type Reason = z.infer<typeof reason>

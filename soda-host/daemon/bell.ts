@@ -1,3 +1,5 @@
+import { SECOND_MS } from '../../src/constants.ts'
+
 /** Wakes everyone who waits for something to have changed. Take `next()` before you look, then wait for it. */
 export class Bell {
   #ring = Promise.withResolvers<undefined>()
@@ -30,14 +32,50 @@ export async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Pr
 
 /** setTimeout fires at once beyond this. */
 const TIMER_MS_MAX = 2 ** 31 - 1
+/** Timers do not notice a clock that is set, or a machine that slept: it is looked at so often. */
+const CLOCK_LOOK_MS = 15 * SECOND_MS
 
-/** Wait until a time on the clock, however far. @throws the signal's reason */
-export async function clockReaches(timeMs: number, signal: AbortSignal): Promise<void> {
+/**
+ * Wait until a time on the clock, however far and however the clock is set meanwhile.
+ * @throws the signal's reason
+ */
+export async function clockReaches(
+  timeMs: number,
+  signal: AbortSignal,
+  lookMs = CLOCK_LOOK_MS
+): Promise<void> {
   for (;;) {
     signal.throwIfAborted()
     const leftMs = timeMs - Date.now()
     if (leftMs <= 0) return
-    await pause(Math.min(leftMs, TIMER_MS_MAX), signal)
+    await pause(Math.min(leftMs, lookMs), signal)
+  }
+}
+
+/** Wait for so long, whatever the clock says meanwhile. @throws the signal's reason */
+export async function elapses(ms: number, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted()
+  await pause(Math.min(Math.max(0, ms), TIMER_MS_MAX), signal)
+  signal.throwIfAborted()
+}
+
+/** Resolves at the next change, or after a while if one is given. @throws the signal's reason */
+export async function changedOr(
+  changed: Promise<unknown>,
+  waitMs: number | undefined,
+  signal: AbortSignal
+): Promise<void> {
+  if (waitMs === undefined) {
+    await abortable(changed, signal)
+    return
+  }
+  const round = new AbortController()
+  const due = elapses(waitMs, AbortSignal.any([signal, round.signal]))
+  due.catch(() => undefined)
+  try {
+    await abortable(Promise.race([changed, due]), signal)
+  } finally {
+    round.abort()
   }
 }
 

@@ -7,6 +7,7 @@ import type {
   Capacity,
   HostEvent,
   Image,
+  LeaseRequest,
   LimitsPatch,
   Link,
   Program,
@@ -25,7 +26,7 @@ import type { Links } from './links.ts'
 import { readRange } from './output-spool.ts'
 import { storeKernel } from './own-kernel.ts'
 import { until } from './server-book.ts'
-import { describe, isEnded, isRestartable, isToBeFrozen } from './server-record.ts'
+import { describe, isEnded, isRestartable, isToBeFrozen, type ServerRecord } from './server-record.ts'
 import { Servers, type ServersComponents, type ServersInit } from './servers.ts'
 import type { StdinPiece } from './stdin-feed.ts'
 
@@ -278,14 +279,17 @@ export class Host {
     await this.#sessions.find(id, session).resize(size)
   }
 
-  /** Resolves when the server has ended, or with how it stands after a while. */
-  async wait(id: string, signal: AbortSignal): Promise<Server> {
+  /**
+   * Resolves when the server has ended or has a notice of a higher number than `notice`, or with how it stands after a
+   * while.
+   */
+  async wait(id: string, notice: number | undefined, signal: AbortSignal): Promise<Server> {
     const { book } = this.#servers.entry(id).keeper
     const patience = AbortSignal.timeout(this.#init.timing.longPollMs)
     try {
       await until(
         book.changed,
-        () => isEnded(book.record) || book.record.isDoomed,
+        () => isEnded(book.record) || book.record.isDoomed || hasNews(book.record, notice),
         this.#any(signal, patience)
       )
     } catch (error) {
@@ -297,6 +301,11 @@ export class Host {
 
   stop(id: string, graceMs: number | undefined): void {
     this.#servers.entry(id).keeper.stop(graceMs ?? this.#init.timing.stopGraceMs)
+  }
+
+  /** @throws ERR_HOST_REQUEST, ERR_SERVER_STATE, ERR_SERVER_UNKNOWN */
+  extend(id: string, lease: LeaseRequest): Server {
+    return describe(this.#servers.extend(id, lease))
   }
 
   /** @throws ERR_SERVER_STATE, ERR_HOST_RECLAIMED, ERR_SERVER_UNKNOWN */
@@ -342,4 +351,8 @@ export class Host {
   #any(...signals: AbortSignal[]): AbortSignal {
     return AbortSignal.any([this.#servers.closing, ...signals])
   }
+}
+
+function hasNews({ notices }: ServerRecord, notice: number | undefined): boolean {
+  return notice !== undefined && (notices.at(-1)?.sequence ?? 0) > notice
 }

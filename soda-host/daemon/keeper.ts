@@ -22,16 +22,17 @@
  */
 import { HostError } from '../../src/errors.ts'
 import type { ProgramExit, RunningServer } from '../virtual-server/types.ts'
-import type { EventKind, Limits, Reason, Server } from './api.ts'
-import { abortable, clockReaches } from './bell.ts'
+import type { EventKind, LeaseRequest, Limits, Reason, Server } from './api.ts'
+import { changedOr, clockReaches } from './bell.ts'
 import { GuestGone, HostRebooted, reasonOf } from './ending.ts'
 import { Escalation } from './escalation.ts'
 import { FreezeControl } from './freeze-control.ts'
 import { Guest, type GuestComponents } from './guest.ts'
+import { LeaseWatch } from './lease-watch.ts'
 import type { DaemonLog } from './log.ts'
 import { ServerBook, until, type BookComponents } from './server-book.ts'
 import { nextRestart, restartPauseMs, type LifeEnd } from './restart.ts'
-import { isEnded, isRestartable, isToBeFrozen, type ServerRecord } from './server-record.ts'
+import { isEnded, isRestartable, isToBeFrozen, noticed, type ServerRecord } from './server-record.ts'
 
 export interface KeeperComponents extends BookComponents, GuestComponents {
   log: DaemonLog
@@ -56,6 +57,7 @@ export class Keeper {
   /** Aborts what comes before the program: a stop, or the end of the lease. */
   readonly #cancel = new AbortController()
   readonly #freezing: FreezeControl
+  readonly #lease: LeaseWatch
   #life: Promise<void> = Promise.resolve()
 
   constructor(record: ServerRecord, components: KeeperComponents) {
@@ -63,6 +65,9 @@ export class Keeper {
     this.book = new ServerBook(record, components)
     this.guest = new Guest(this.book, components, (exit) => this.#programExited(exit))
     this.#freezing = new FreezeControl(this.book, this.guest, components.log)
+    const { timing } = components
+    const onEnd = (): void => this.#leaseEnded()
+    this.#lease = new LeaseWatch({ book: this.book, guest: this.guest, timing, onEnd })
   }
 
   /** Begin, or go on from where an earlier daemon stopped. */
@@ -92,6 +97,16 @@ export class Keeper {
     this.book.commit({ cut })
     this.#cancel.abort()
     void this.#freezing.settleSoon()
+  }
+
+  /** The lease goes on for longer. @throws ERR_SERVER_STATE when its end has begun */
+  extend(lease: Required<LeaseRequest>): void {
+    const { state, cut } = this.book.record
+    if (isEnded({ state }) || state === 'collecting' || cut !== undefined)
+      throw new HostError('ERR_SERVER_STATE', `server ${this.book.id} is ${cut ? 'being stopped' : state}`)
+    const message = `the lease goes on until ${new Date(lease.expiresAtMs).toISOString()}`
+    this.book.commit({ lease, ...noticed(this.book.record, { code: 'lease-extended', message }) }, 'noticed')
+    this.#lease.moved()
   }
 
   /**
@@ -222,7 +237,7 @@ export class Keeper {
     if (isEnded(this.book.record)) return
     const watch = new AbortController()
     void this.#watchUsage(watch.signal)
-    void this.#watchLease(watch.signal)
+    void this.#lease.watch(watch.signal)
     let failure: Reason | undefined
     try {
       await this.#work()
@@ -313,7 +328,9 @@ export class Keeper {
     if (restarts === undefined) return false
     await this.#commitSurely(({ again: _done, exit: _ofEarlier, ...record }) => {
       const exit = end.kind === 'lost' ? {} : { exit: end }
-      return { ...record, ...exit, restarts, state: 'restarting' }
+      const { code: cause, message } = restarts.last.reason
+      const told = noticed(record, { code: 'restarting', cause, message })
+      return { ...record, ...exit, ...told, restarts, state: 'restarting' }
     }, 'restarting')
     return true
   }
@@ -345,7 +362,7 @@ export class Keeper {
       const dueAtMs = Math.min(latestMs, this.book.record.restarts?.dueAtMs ?? 0)
       const isHeld = this.book.record.frozenBy.length > 0
       if (!isHeld && dueAtMs <= Date.now()) return
-      await this.#changedOr(isHeld ? undefined : dueAtMs, changed, this.#beforeProgram)
+      await changedOr(changed, isHeld ? undefined : dueAtMs - Date.now(), this.#beforeProgram)
     }
   }
 
@@ -407,23 +424,7 @@ export class Keeper {
     for (;;) {
       const changed = this.book.changed.next()
       const { cut, again } = this.book.record
-      await this.#changedOr(await escalation.step(cut ?? again), changed, signal)
-    }
-  }
-
-  /** Resolves at the next change, or at a time if one is given. @throws the signal's reason */
-  async #changedOr(
-    timeMs: number | undefined,
-    changed: Promise<unknown>,
-    signal: AbortSignal
-  ): Promise<void> {
-    const round = new AbortController()
-    const due = timeMs === undefined ? changed : clockReaches(timeMs, AbortSignal.any([signal, round.signal]))
-    due.catch(() => undefined)
-    try {
-      await abortable(Promise.race([changed, due]), signal)
-    } finally {
-      round.abort(LEAVING)
+      await changedOr(changed, await escalation.step(cut ?? again), signal)
     }
   }
 
@@ -486,9 +487,7 @@ export class Keeper {
     return { reason: cut?.reason ?? reason, killAtMs }
   }
 
-  async #watchLease(signal: AbortSignal): Promise<void> {
-    await clockReaches(this.book.record.spec.expiresAtMs, signal).catch(() => undefined)
-    if (signal.aborted) return
+  #leaseEnded(): void {
     const reason = { code: 'lease-expired', message: 'the lease has expired' }
     const cut = this.#cut(reason, this.#with.timing.stopGraceMs)
     if (cut === undefined) return

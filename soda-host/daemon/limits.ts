@@ -1,5 +1,5 @@
 /** Every number of the daemon. Sizes are bytes. */
-import { KIB, MIB, MINUTE_MS, SECOND_MS } from '../../src/constants.ts'
+import { HOUR_MS, KIB, MIB, MINUTE_MS, SECOND_MS } from '../../src/constants.ts'
 
 /** A request's JSON: a program's arguments and environment, and little else. */
 export const JSON_BYTES_MAX = 256 * KIB
@@ -16,8 +16,13 @@ export const SNAPSHOTS_MAX = 8
 export const LINKS_MAX = 65_536
 /** Events that a client can still ask for. */
 export const EVENTS_KEPT = 10_000
+/** Notices that a client can still see, per server. */
+export const NOTICES_KEPT = 16
 /** Connections at a time; each may hold one file descriptor more. */
 export const CONNECTIONS_MAX = 512
+
+/** From TERM to KILL, at most. */
+export const GRACE_MS_MAX = HOUR_MS
 
 /** How patient the daemon is. Tests shorten some of these. */
 export interface DaemonTiming {
@@ -39,6 +44,8 @@ export interface DaemonTiming {
   longPollMs: number
   /** A request whose body brings nothing for this long is given up, as is a dump of which nothing is taken. */
   bodyIdleMs: number
+  /** From the notice to the end of the lease, where the spec does not say; no more than a tenth of the lease. */
+  warningMs: number
   /** Before a program is started again: the first time, doubled each time, up to the most. */
   restartMsMin: number
   restartMsMax: number
@@ -58,6 +65,7 @@ export const DAEMON_TIMING: DaemonTiming = {
   balanceMs: 5 * SECOND_MS,
   longPollMs: 25 * SECOND_MS,
   bodyIdleMs: MINUTE_MS,
+  warningMs: MINUTE_MS,
   // As Docker has them.
   restartMsMin: 100,
   restartMsMax: MINUTE_MS,

@@ -400,6 +400,15 @@ export const operations: readonly Operation[] = [
     answer: api.capacity,
     run: async ({ host }) => json(await host.setReclaim(undefined))
   }),
+  operation('extend', {
+    method: 'PATCH',
+    path: '/v1/servers/{id}/lease',
+    summary:
+      'The lease of a server that has not ended goes on for longer, and so does the time that its results are kept',
+    body: api.leaseRequest,
+    answer: api.server,
+    run: ({ host, id, body }) => json(host.extend(id, body))
+  }),
   operation('restart', {
     method: 'POST',
     path: '/v1/servers/{id}/restart',
@@ -413,9 +422,12 @@ export const operations: readonly Operation[] = [
   operation('wait', {
     method: 'GET',
     path: '/v1/servers/{id}/wait',
-    summary: 'Answered when the server has ended, or after a while with how it stands: ask again then',
+    summary:
+      'Answered when the server has ended, with `notice` also when it has a notice of a higher number, or after a while ' +
+      'with how it stands: ask again then',
+    query: api.waitQuery,
     answer: api.server,
-    run: async ({ host, id, signal }) => json(await host.wait(id, signal))
+    run: async ({ host, id, query, signal }) => json(await host.wait(id, query.notice, signal))
   }),
   operation('events', {
     method: 'GET',

@@ -12,7 +12,7 @@ import type { ProgramExit } from '../virtual-server/types.ts'
 import type { Reason } from './api.ts'
 import { reasonOfExit } from './ending.ts'
 import type { DaemonTiming } from './limits.ts'
-import type { ServerRecord } from './server-record.ts'
+import { leaseOf, type ServerRecord } from './server-record.ts'
 
 export type Restarts = NonNullable<ServerRecord['restarts']>
 type RestartTiming = Pick<DaemonTiming, 'restartMsMin' | 'restartMsMax' | 'restartResetMs'>
@@ -46,7 +46,7 @@ export function nextRestart(
   const streak = ranMs >= timing.restartResetMs ? 0 : (record.restarts?.streak ?? 0)
   const dueAtMs = nowMs + restartPauseMs(streak, timing)
   // Waiting for what cannot come would hold a part of the slice.
-  if (dueAtMs >= spec.expiresAtMs) return undefined
+  if (dueAtMs >= leaseOf(record).expiresAtMs) return undefined
   return { count, failures: failures + 1, streak: streak + 1, dueAtMs, last }
 }
 

@@ -3,7 +3,9 @@ import { z } from 'zod'
 import {
   digest,
   frozenBy,
+  leaseRequest,
   limits,
+  notice,
   programExit,
   publishedPort,
   reason,
@@ -12,9 +14,12 @@ import {
   snapshot,
   usage,
   type Limits,
+  type Notice,
+  type Reason,
   type Server,
   type ServerSpec
 } from './api.ts'
+import { NOTICES_KEPT } from './limits.ts'
 
 /** JSON in the state table. A field that is added later needs a default, so that old records still read. */
 export const serverRecord = z.strictObject({
@@ -62,6 +67,11 @@ export const serverRecord = z.strictObject({
       last: z.strictObject({ atMs: z.number(), reason })
     })
     .exactOptional(),
+  /** What the lease was extended to. */
+  lease: leaseRequest.required().exactOptional(),
+  /** The end of the lease that the tenant was warned of. */
+  warnedOfMs: z.number().exactOptional(),
+  notices: z.array(notice).default([]),
   /** Somebody wants it started again: TERM was sent, and when KILL is due. */
   again: z.strictObject({ killAtMs: z.number() }).exactOptional(),
   /** Why the program is being ended before its time, and when TERM becomes KILL. */
@@ -95,6 +105,7 @@ export function newRecord(
     published,
     state: 'created',
     createdAtMs: Date.now(),
+    notices: [],
     boots: 0,
     base: { outputBytes: 0, stdinBytes: 0, cpuSeconds: 0 },
     frozenBy: [],
@@ -114,6 +125,28 @@ export function isEnded({ state }: Pick<ServerRecord, 'state'>): boolean {
 /** What the server may use now. */
 export function grantedLimits({ limits: changed, spec }: ServerRecord): Limits {
   return changed ?? spec.limits
+}
+
+/** Until when it may run, and its results are kept. */
+export function leaseOf({ lease, spec }: Pick<ServerRecord, 'lease' | 'spec'>): {
+  expiresAtMs: number
+  keepUntilMs: number
+} {
+  return lease ?? spec
+}
+
+/** With one notice more, and no more than are kept. */
+export function noticed(
+  { notices }: Pick<ServerRecord, 'notices'>,
+  { code, message, cause }: Reason & Pick<Notice, 'cause'>
+): Pick<ServerRecord, 'notices'> {
+  const sequence = (notices.at(-1)?.sequence ?? 0) + 1
+  return {
+    notices: [
+      ...notices,
+      { sequence, atMs: Date.now(), code, ...(cause !== undefined && { cause }), message }
+    ].slice(-NOTICES_KEPT)
+  }
 }
 
 /** The same, less what the owner takes back for a time. */
@@ -151,6 +184,7 @@ export function snapshotBytes({ snapshots }: Pick<ServerRecord, 'snapshots'>): n
 /** The part of a record that clients see. */
 export function describe(record: ServerRecord): Server {
   const { spec, state, createdAtMs, startedAtMs, endedAtMs, exit, filesBytes } = record
+  const { expiresAtMs, keepUntilMs } = leaseOf(record)
   return {
     id: spec.id,
     owner: spec.owner,
@@ -161,13 +195,14 @@ export function describe(record: ServerRecord): Server {
     program: spec.program,
     ...(spec.restart !== undefined && { restart: spec.restart }),
     ...(record.restarts !== undefined && { restarts: tellRestarts(record.restarts, state) }),
+    notices: record.notices,
     ...(spec.egress !== undefined && { egress: spec.egress }),
     ...(record.published.length > 0 && !isEnded(record) && { published: record.published }),
     createdAtMs,
     ...(startedAtMs !== undefined && { startedAtMs }),
     ...(endedAtMs !== undefined && { endedAtMs }),
-    expiresAtMs: spec.expiresAtMs,
-    keepUntilMs: spec.keepUntilMs,
+    expiresAtMs,
+    keepUntilMs,
     ...(record.frozenBy.length > 0 && !isEnded(record) && { frozenBy: record.frozenBy }),
     ...(record.hostCpu !== undefined && { hostCpu: record.hostCpu }),
     ...(exit !== undefined && { exit }),

@@ -8,7 +8,7 @@ import { admit, promised, type Slice } from '../resources/admission.ts'
 import { chooseCpu } from '../resources/cpu-balancer.ts'
 import type { ServerLauncher } from '../virtual-server/types.ts'
 import type { InboundPort } from '../switch/gateway/index.ts'
-import type { LimitsPatch, ReclaimRequest, ServerSpec } from './api.ts'
+import type { LeaseRequest, LimitsPatch, ReclaimRequest, ServerSpec } from './api.ts'
 import { Balancer } from './balancer.ts'
 import { installedPath, type InstalledArtifacts } from './artifacts.ts'
 import { Bell, clockReaches } from './bell.ts'
@@ -20,7 +20,14 @@ import { SERVERS_KEPT_MAX, type DaemonTiming } from './limits.ts'
 import type { DaemonLog } from './log.ts'
 import { choosePublished, type PublishConfig } from './published-ports.ts'
 import { until } from './server-book.ts'
-import { grantedLimits, isEnded, newRecord, snapshotBytes, type ServerRecord } from './server-record.ts'
+import {
+  grantedLimits,
+  isEnded,
+  leaseOf,
+  newRecord,
+  snapshotBytes,
+  type ServerRecord
+} from './server-record.ts'
 import type { StateDirectory } from './state-directory.ts'
 import type { StateTable } from './state-table.ts'
 import { Snapshots } from './snapshots.ts'
@@ -183,6 +190,20 @@ export class Servers {
       )
     this.#assertRoom(limits, record)
     await keeper.setLimits(limits)
+    return keeper.book.record
+  }
+
+  /**
+   * Its lease goes on for longer, its results are kept for as long as before after that.
+   * @throws ERR_HOST_REQUEST when it would be shorter, ERR_SERVER_STATE, ERR_SERVER_UNKNOWN
+   */
+  extend(id: string, { expiresAtMs, keepUntilMs }: LeaseRequest): ServerRecord {
+    const { keeper } = this.entry(id)
+    const before = leaseOf(keeper.book.record)
+    const kept = keepUntilMs ?? before.keepUntilMs + expiresAtMs - before.expiresAtMs
+    if (expiresAtMs < before.expiresAtMs || kept < Math.max(before.keepUntilMs, expiresAtMs))
+      throw new HostError('ERR_HOST_REQUEST', `server ${id}: a lease that was given is not made shorter`)
+    keeper.extend({ expiresAtMs, keepUntilMs: kept })
     return keeper.book.record
   }
 
@@ -378,7 +399,9 @@ export class Servers {
     const { book } = entry.keeper
     const signal = AbortSignal.any([this.closing, entry.gone.signal])
     try {
-      await clockReaches(book.record.spec.keepUntilMs, signal)
+      // It may be extended meanwhile.
+      while (Date.now() < leaseOf(book.record).keepUntilMs)
+        await clockReaches(leaseOf(book.record).keepUntilMs, signal)
       await until(book.changed, () => isEnded(book.record), signal)
     } catch {
       return

@@ -27,6 +27,9 @@ export function positive(text: string): number {
   return value
 }
 
+/** Seconds. @throws InvalidArgumentError */
+export const duration = parsedBy(parseDuration)
+
 export function stateOption(command: Command): Command {
   return command
     .option('--state-dir <dir>', 'where identity and runs are kept')
@@ -66,7 +69,7 @@ export function wantedOptions(command: Command): Command {
     .option('--cpu <number>', 'share of one CPU', positive)
     .option('--memory <size>', 'memory of the virtual server, such as 512M', parsedBy(parseSize))
     .option('--disk <size>', 'writable disk, such as 1G', parsedBy(parseSize))
-    .option('--time <duration>', 'longest time the program may take, such as 2h', parsedBy(parseDuration))
+    .option('--time <duration>', 'longest time the program may take, such as 2h', duration)
     .option('--image <name>', 'name or digest of an image')
     .option('--label <label>', 'the offer must carry it; may be repeated', collect)
 }

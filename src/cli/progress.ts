@@ -1,6 +1,7 @@
 /** What happens to a run, as it happens: one line that changes on a terminal, a line per state elsewhere. */
 import type { RunEvent, RunState } from '../../irun/index.ts'
 import { formatSize } from '../config/index.ts'
+import { noticeText } from './notice-text.ts'
 import { note } from './output.ts'
 
 const SAID: Partial<Record<RunState, string>> = {
@@ -36,6 +37,9 @@ export class Progress {
         break
       case 'progress':
         this.#bytes(event)
+        break
+      case 'notice':
+        this.#say(noticeText(event))
         break
       case 'connection':
         if (event.status === 'lost')

@@ -9,6 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { RunError } from '../errors.ts'
 import type { RunEvent, RunHandle, RunResult, RunState } from '../../irun/index.ts'
 import { EXIT_OK, exitStatusOfRun } from './exit-status.ts'
+import { noticeText } from './notice-text.ts'
 import { note, printJson } from './output.ts'
 import { Progress } from './progress.ts'
 
@@ -71,6 +72,9 @@ async function deliver(
     } else if (options.detachWhenRunning && event.type === 'state' && AWAY.has(event.state))
       await keys.detach()
     else if (options.json) printJson(jsonOf(event))
+    else if (event.type === 'notice' && options.terminal && !options.quiet)
+      // The terminal may be raw: a line of our own begins and ends at its left side.
+      note(`\r\nishare: ${noticeText(event)}\r`)
     else progress.event(event)
   }
 }

@@ -1,5 +1,16 @@
 import { z } from 'zod'
-import { digest, imageName, limits, nonce, peerId, runId, seconds, stamped } from './fields.ts'
+import {
+  digest,
+  imageName,
+  limits,
+  nonce,
+  peerId,
+  restart,
+  runId,
+  seconds,
+  stamped,
+  warning
+} from './fields.ts'
 
 /** A consumer accepts an offer's rules and terms, and says what it asks for. */
 export const acceptance = z.strictObject({
@@ -18,7 +29,11 @@ export const acceptance = z.strictObject({
     limits,
     image: z.union([imageName, digest]),
     /** JWT of an issuer that the rules name, if they ask for one. */
-    token: z.string().max(8192).optional()
+    token: z.string().max(8192).optional(),
+    /** When the program is started again after an end. Absent: never. */
+    restart: restart.optional(),
+    /** Absent: as the provider does it. */
+    warning: warning.optional()
   }),
   /** The kernel that it wants to run under; absent: it takes the provider's word for it, and has no sealed log. */
   kernel: z

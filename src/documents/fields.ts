@@ -78,3 +78,11 @@ export const restart = z
     'a maximum is for on-failure'
   )
 export type Restart = z.infer<typeof restart>
+
+/** What comes before the end of the lease: a notice to the consumer and, if asked for, a signal to the program. */
+export const warning = z.strictObject({
+  /** So long before. */
+  seconds: z.int().min(1).max(86_400),
+  signal: z.int().min(1).max(64).exactOptional()
+})
+export type Warning = z.infer<typeof warning>

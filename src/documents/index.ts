@@ -7,7 +7,7 @@
 export type { Acceptance } from './acceptance.ts'
 export { checkAcceptance, checkLease, checkReceipt, offeredImage } from './agreement.ts'
 export { digestOf } from './digest.ts'
-export type { Limits } from './fields.ts'
+export type { Limits, Restart, Warning } from './fields.ts'
 export { signDocument, verifyDocument, verifyKeptDocument, type Verified, type VerifyOptions } from './jws.ts'
 export type { DocumentKind, Payload, PayloadInput } from './kinds.ts'
 export { agreedFactory, checkManifest, logServerId } from './kernel-agreement.ts'

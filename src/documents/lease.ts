@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { accessRules } from '../rules/schema.ts'
-import { digest, imageName, limits, nonce, peerId, runId, seconds } from './fields.ts'
+import { digest, imageName, limits, nonce, peerId, restart, runId, seconds, warning } from './fields.ts'
 
 const fields = z.strictObject({
   v: z.literal(1),
@@ -22,6 +22,9 @@ const fields = z.strictObject({
   inboundPorts: accessRules.shape.inboundPorts,
   /** The factory, trusted by both, whose kernel boots; its manifest follows the lease. */
   factory: peerId.optional(),
+  /** As asked for. */
+  restart: restart.optional(),
+  warning: warning.optional(),
   /** Results are kept for the consumer at least until then. */
   keepUntil: seconds
 })

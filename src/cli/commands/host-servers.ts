@@ -3,7 +3,7 @@ import { Command } from 'commander'
 import { hostClient, type HostClient } from '../../../soda-host/client/index.ts'
 import { formatSize, readConfig } from '../../config/index.ts'
 import { SECOND_MS } from '../../constants.ts'
-import { hostOptions, positive } from '../options.ts'
+import { duration, hostOptions, positive } from '../options.ts'
 import { printFacts, printJson } from '../output.ts'
 
 export interface HostFlags {
@@ -60,6 +60,18 @@ export function restartCommand(): Command {
       await host.restart(id, grace === undefined ? {} : { graceMs: Math.round(grace * SECOND_MS) }),
       flags
     )
+  })
+}
+
+export function extendCommand(): Command {
+  const command = new Command('extend')
+    .description('let the lease of a virtual server go on for longer')
+    .argument('<server>', 'its id, as `ishare host ps` tells')
+    .requiredOption('--time <duration>', 'for how much longer, such as 30m or 2d', duration)
+  return hostOptions(command).action(async (id: string, flags: Flags & { time: number }) => {
+    const host = await openHost(flags)
+    const { expiresAtMs } = await host.inspect(id)
+    print(await host.extend(id, { expiresAtMs: expiresAtMs + flags.time * SECOND_MS }), flags)
   })
 }
 
@@ -133,6 +145,7 @@ function print(server: Server, { json }: Flags): void {
         server: server.id,
         state: stateWords(server),
         limits: limitWords(server.limits),
+        'lease until': new Date(server.expiresAtMs).toISOString(),
         ...(server.restarts !== undefined && { restarts: reasonWords(server) })
       },
       false

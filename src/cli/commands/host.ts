@@ -11,6 +11,7 @@ import { isRoot, peerAccount } from '../privileges.ts'
 import { humanLog, untilToldToEnd } from '../service.ts'
 import { dumpCommand } from './dump.ts'
 import {
+  extendCommand,
   freezeCommand,
   reasonWords,
   reclaimCommand,
@@ -91,6 +92,7 @@ export function hostCommand(): Command {
     .addCommand(snapshotCommand())
     .addCommand(snapshotsCommand())
     .addCommand(dumpCommand())
+    .addCommand(extendCommand())
     .addCommand(reclaimCommand())
     .addCommand(returnCommand())
 }

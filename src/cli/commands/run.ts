@@ -1,10 +1,11 @@
 import { createInterface } from 'node:readline/promises'
 import { Command, Option } from 'commander'
-import type { Limits, Offer, Verified } from '../../documents/index.ts'
+import type { Limits, Offer, Restart, Verified, Warning } from '../../documents/index.ts'
 import { ConfigError } from '../../errors.ts'
 import { EXIT_RUN_FAILED, exitStatusOf, EXIT_REFUSED, EXIT_USAGE, failureLines } from '../exit-status.ts'
 import { firstOffer, sourcesOf, withConsumer } from '../consumer.ts'
 import { offerFacts, offerRulesText } from '../offer-text.ts'
+import { restartWords, warningWords } from '../life-options.ts'
 import { collect, jsonOption, networkOptions, queryOf, wantedOptions, type WantedFlags } from '../options.ts'
 import { note, printJson } from '../output.ts'
 import { runSession } from '../run-session.ts'
@@ -18,6 +19,8 @@ interface Flags extends WantedFlags {
   input: boolean
   accept?: boolean | string
   detach?: boolean
+  restart?: Restart
+  warn?: Warning
   json?: boolean
   quiet?: boolean
 }
@@ -41,6 +44,16 @@ export function runCommand(): Command {
     .option('-e, --env <name=value>', 'an environment variable; may be repeated', collect)
     .option('-t, --terminal', 'give the program a terminal')
     .option('-n, --no-input', 'do not pass standard input on')
+    .option(
+      '--restart <policy>',
+      'start it again after an end: never, on-failure[:MOST], always',
+      restartWords
+    )
+    .option(
+      '--warn <duration[:signal]>',
+      'so long before the lease ends say so, and send the program that signal, such as 5m:USR1',
+      warningWords
+    )
     .option('-d, --detach', 'print the run id when the program has been taken over, and leave')
     .addOption(
       new Option(
@@ -85,6 +98,8 @@ async function run(argv: string[], flags: Flags): Promise<number> {
       limits: limitsOf(offer.payload, flags),
       image,
       program: { argv, env, ...(flags.terminal === true ? { terminal: terminalSize() } : {}) },
+      ...(flags.restart === undefined ? {} : { restart: flags.restart }),
+      ...(flags.warn === undefined ? {} : { warning: flags.warn }),
       inputs: flags.in ?? [],
       ...(flags.out === undefined ? {} : { outDir: flags.out })
     })

@@ -18,6 +18,11 @@ function outcomeText({ outcome, failure }: RunSummary): string {
   return failure?.code ?? ''
 }
 
+/** Short: its words are for whoever is attached. */
+function noticeCodes({ notice }: RunSummary): string {
+  return notice === undefined ? '' : [notice.code, ...(notice.cause ? [notice.cause] : [])].join(' ')
+}
+
 const ENDED = new Set(['receipt', 'refused', 'released', 'lost'])
 
 /** Longest time that `ps` waits for a provider. */
@@ -44,12 +49,13 @@ export function psCommand(): Command {
       }
       const age = (run: RunSummary) => formatDuration((Date.now() - run.createdAtMs) / 1000)
       printTable(
-        ['RUN', 'STATE', 'AGE', 'OUTCOME', 'PROVIDER', 'PROGRAM'],
+        ['RUN', 'STATE', 'AGE', 'OUTCOME', 'NOTICE', 'PROVIDER', 'PROGRAM'],
         shown.map((run) => [
           run.runId,
           run.state,
           age(run),
           outcomeText(run),
+          noticeCodes(run),
           run.provider,
           run.argv.join(' ')
         ])

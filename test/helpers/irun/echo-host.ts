@@ -32,6 +32,12 @@ export function echoHost(image: { name: string; digest: string; sizeBytes: numbe
     found.changed.emit('change')
     return found.server
   }
+  async function ended(id: string, signal?: AbortSignal): Promise<HostServer> {
+    const echo = find(id)
+    while (echo.server.state !== 'exited')
+      await once(echo.changed, 'change', { ...(signal === undefined ? {} : { signal }) })
+    return echo.server
+  }
   return {
     capacity: async () => ({
       architecture: 'x86_64',
@@ -101,12 +107,8 @@ export function echoHost(image: { name: string; digest: string; sizeBytes: numbe
     exec: async (id) => {
       throw new HostError('ERR_SERVER_STATE', `${id} runs nothing but its echo`)
     },
-    wait: async (id, signal) => {
-      const echo = find(id)
-      while (echo.server.state !== 'exited')
-        await once(echo.changed, 'change', { ...(signal === undefined ? {} : { signal }) })
-      return echo.server
-    },
+    wait: ended,
+    watch: (id, _notice, signal) => ended(id, signal),
     stop: async (id) => {
       set(id, {
         state: 'exited',
@@ -127,6 +129,7 @@ function newServer(spec: HostServerSpec): HostServer {
   return {
     ...spec,
     state: 'created',
+    notices: [],
     createdAtMs: Date.now(),
     output: { bytes: 0, discardedBytes: 0 },
     stdin: { takenBytes: 0, ended: false },

@@ -26,6 +26,7 @@ describe('the state table', () => {
       published: [],
       state: 'created',
       createdAtMs: 1,
+      notices: [],
       boots: 0,
       base: { outputBytes: 0, stdinBytes: 0, cpuSeconds: 0 },
       frozenBy: [],

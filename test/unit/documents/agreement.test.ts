@@ -87,6 +87,8 @@ describe('documents: what they say about each other', () => {
       [{ image: { name: 'tiny', digest: digestOf('a trojan') } }, /image\.digest/],
       [{ egress: { kind: 'internet' } }, /egress/],
       [{ inboundPorts: [22] }, /inboundPorts/],
+      [{ restart: { policy: 'always' } }, /restart/],
+      [{ warning: { seconds: 1 } }, /warning/],
       [{ iat: now, exp: now + limits.durationSeconds - 1 }, /exp/]
     ]
     for (const [changes, field] of cases) {

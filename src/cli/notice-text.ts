@@ -1,0 +1,31 @@
+/** What happened to a run on its machine, in words. The codes are those of the host; a strange one stays a code. */
+import type { RunSummary } from '../../irun/index.ts'
+
+type Notice = NonNullable<RunSummary['notice']>
+
+const CAUSES: Record<string, string> = {
+  'program-exit': 'the program ended',
+  'program-signal': 'the program was ended by a signal',
+  'guest-panic': "the virtual server's kernel panicked",
+  'guest-killed': 'the virtual server was killed from outside',
+  'guest-out-of-memory': 'the host killed the virtual server for want of memory',
+  'guest-halted': 'the virtual server powered off',
+  'host-rebooted': 'the machine was started again',
+  ERR_CHANNEL_CLOSED: 'the virtual server was gone',
+  ERR_BOOT_FAILED: 'the virtual server did not boot',
+  ERR_BOOT_TIMEOUT: 'the virtual server did not boot in time'
+}
+
+const NOTICES: Record<string, string> = {
+  restarting: 'the program is started again',
+  'lease-ends': 'the lease ends soon; the program is stopped then',
+  'lease-extended': 'the lease goes on for longer'
+}
+
+/** `lease ends` where a clock on the wall helps. */
+export function noticeText({ code, cause }: Omit<Notice, 'atMs'>, expiresAtMs?: number): string {
+  if (code === 'lease-ends' && expiresAtMs !== undefined)
+    return `the lease ends at ${new Date(expiresAtMs).toLocaleTimeString()}; the program is stopped then`
+  const what = NOTICES[code] ?? code
+  return cause === undefined ? what : `${what}: ${CAUSES[cause] ?? cause}`
+}
