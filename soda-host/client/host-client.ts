@@ -54,6 +54,11 @@ export interface HostClient extends AsyncDisposable {
     id: string,
     options: { offset: number; follow: boolean; signal?: AbortSignal }
   ): AsyncIterable<Uint8Array>
+  /** The sealed log from byte `offset` on. @throws ERR_HOST_REQUEST when that is not kept any more */
+  log(
+    id: string,
+    options?: { offset?: number; length?: number; follow?: boolean; signal?: AbortSignal }
+  ): AsyncIterable<Uint8Array>
   stdin(
     id: string,
     offset: number,
@@ -366,6 +371,23 @@ class SocketClient implements HostClient {
       (at) => ({ method: 'GET', path: pathOf(id, 'output'), query: { offset: offset + at, follow } }),
       signal
     )
+  }
+
+  log(
+    id: string,
+    {
+      offset = 0,
+      length,
+      follow = false,
+      signal
+    }: { offset?: number; length?: number; follow?: boolean; signal?: AbortSignal } = {}
+  ): AsyncGenerator<Uint8Array> {
+    const query = (at: number) => ({
+      offset: offset + at,
+      ...(length !== undefined && { length: length - at }),
+      follow
+    })
+    return this.#resume((at) => ({ method: 'GET', path: pathOf(id, 'log'), query: query(at) }), signal)
   }
 
   files(id: string, signal?: AbortSignal): AsyncGenerator<Uint8Array> {

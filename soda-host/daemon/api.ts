@@ -136,6 +136,13 @@ export const notice = z.strictObject({
 
 export const usage = z.strictObject({ cpuSeconds: z.number().min(0), memoryPeakBytes: z.number().min(0) })
 
+/** The last frame of a sealed log, and the head of its chain behind that: `boot:frame:head` is an anchor. */
+export const logHead = z.strictObject({
+  boot: z.int().min(0),
+  frame: z.int().min(0),
+  head: z.string().regex(/^[0-9a-f]{64}$/)
+})
+
 export const server = z.strictObject({
   id: serverId,
   owner: z.string(),
@@ -165,6 +172,10 @@ export const server = z.strictObject({
   output: z.strictObject({ bytes: z.int().min(0), discardedBytes: z.int().min(0) }),
   stdin: z.strictObject({ takenBytes: z.int().min(0), ended: z.boolean() }),
   files: z.strictObject({ bytes: z.int().min(0) }).exactOptional(),
+  /** What is kept of its sealed log: offsets of the oldest byte, and behind the newest. Absent while it is empty. */
+  log: z
+    .strictObject({ start: z.int().min(0), end: z.int().min(0), head: logHead.exactOptional() })
+    .exactOptional(),
   usage
 })
 
@@ -292,6 +303,11 @@ const flag = z.enum(['true', 'false']).transform((text) => text === 'true')
 export const kernelQuery = z.strictObject({ digest })
 export const filesQuery = z.strictObject({ offset: whole.default(0) })
 export const outputQuery = z.strictObject({ offset: whole.default(0), follow: flag.default(false) })
+export const logQuery = z.strictObject({
+  offset: whole.default(0),
+  length: whole.exactOptional(),
+  follow: flag.default(false)
+})
 export const stdinQuery = z.strictObject({ offset: whole, end: flag.default(false) })
 const egressDenial = z.strictObject({
   /** Server id, or the address that one had. */

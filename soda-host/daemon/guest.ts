@@ -14,9 +14,11 @@ import { abortable } from './bell.ts'
 import { sizeOf, syncDirectory } from './durable-file.ts'
 import { GuestGone } from './ending.ts'
 import { storedFiles, storeGuestFiles } from './files-tar.ts'
-import type { DaemonTiming } from './limits.ts'
+import { logBytesMax, type DaemonTiming } from './limits.ts'
+import type { DaemonLog } from './log.ts'
 import { OutputSpool } from './output-spool.ts'
 import { checkKernel } from './own-kernel.ts'
+import { SealedLog } from './sealed-log.ts'
 import type { ServerBook } from './server-book.ts'
 import { isRestartable, presentLimits, type ServerRecord } from './server-record.ts'
 import type { StateDirectory } from './state-directory.ts'
@@ -27,6 +29,7 @@ export interface GuestComponents {
   timing: DaemonTiming
   /** This boot of the host: processes of an earlier one are gone, whatever has their pids. */
   hostBoot: string
+  log: DaemonLog
   /** The CPU for a server that boots now. */
   chooseCpu: () => number
   /** Host paths of what a server with that image boots from. */
@@ -52,6 +55,7 @@ export class Guest {
   readonly #with: GuestComponents
   readonly #onExit: (exit: ProgramExit) => Promise<void>
   #spool: OutputSpool | undefined
+  #sealedLog: Promise<SealedLog> | undefined
   #running: RunningServer | undefined
   /** The listener of the guest there is: what an earlier one says is not heard any more. */
   #listener: ServerListener | undefined
@@ -89,6 +93,14 @@ export class Guest {
     this.#countOutput(this.#spool)
   }
 
+  /** Also of a server that has ended. @throws ERR_LOG_ACCESS */
+  sealedLog(): Promise<SealedLog> {
+    this.#sealedLog ??= this.#openSealedLog()
+    // One that could not be opened is tried again.
+    this.#sealedLog.catch(() => (this.#sealedLog = undefined))
+    return this.#sealedLog
+  }
+
   /** There was a guest, and the machine has been started again since. */
   get isOfEarlierBoot(): boolean {
     const { process, hostBoot = this.#with.hostBoot } = this.#book.record
@@ -102,15 +114,19 @@ export class Guest {
   async boot(signal: AbortSignal): Promise<void> {
     const { boots } = this.#book.record
     await this.remove({ keepsLayer: boots > 0 })
+    await this.finishSealedLog()
     if (boots === 0) await this.#with.directory.makeGuest(this.#book.id)
     // A number that was tried is used up.
     else this.#book.commit({ boots: boots + 1 })
     await this.#checkOwnKernel()
+    const sealedLog = await this.sealedLog()
+    const log = await sealedLog.begin()
     signal.throwIfAborted()
     // Seen by the next choice of a CPU at once; written below.
     this.#book.set({ hostCpu: this.#with.chooseCpu() })
-    const launched = this.#launchSpec()
+    const launched = { ...this.#launchSpec(), log }
     this.#running = await this.#with.launcher.launch(launched, this.#listen())
+    sealedLog.follow()
     this.#book.commit({ process: this.#running.record, hostBoot: this.#with.hostBoot })
     // Changed meanwhile.
     await this.applyLimits(launched.limits)
@@ -128,7 +144,10 @@ export class Guest {
     const { process } = this.#book.record
     if (process === undefined || this.isOfEarlierBoot) return false
     this.#running = await this.#with.launcher.adopt(this.#launchSpec(), process, this.#listen())
-    return this.#running !== undefined
+    if (this.#running === undefined) return false
+    const sealedLog = await this.sealedLog()
+    sealedLog.follow()
+    return true
   }
 
   /** Of an adopted guest that runs. @throws ERR_BOOT_TIMEOUT, ERR_BOOT_FAILED */
@@ -245,6 +264,19 @@ export class Guest {
   async release(): Promise<void> {
     await this.#running?.release()
     this.#running = undefined
+    await this.releaseSealedLog()
+  }
+
+  /** Once the guest is gone: what it has pushed down is kept. @throws ERR_LOG_ACCESS, ERR_HOST_STATE */
+  async finishSealedLog(): Promise<void> {
+    const sealedLog = await this.sealedLog()
+    await sealedLog.finish()
+  }
+
+  /** Nothing more is taken. */
+  async releaseSealedLog(): Promise<void> {
+    const sealedLog = await this.#sealedLog?.catch(() => undefined)
+    await sealedLog?.release()
   }
 
   async syncOutput(): Promise<void> {
@@ -332,6 +364,21 @@ export class Guest {
     if (!isRestartable(this.#book.record)) return
     await syncDirectory(this.#paths.guest)
     await syncDirectory(this.#paths.top)
+  }
+
+  async #openSealedLog(): Promise<SealedLog> {
+    const { spec, log: state } = this.#book.record
+    const { log, timing } = this.#with
+    return SealedLog.open({
+      id: spec.id,
+      directories: this.#paths,
+      bytesMax: logBytesMax(spec.limits.diskBytes),
+      state,
+      save: (saved) => this.#book.commit({ log: saved }),
+      onGrown: (grown) => this.#book.set({ log: grown.state, logRange: grown.range }),
+      retryMs: timing.retryMs,
+      log
+    })
   }
 
   get #paths(): ReturnType<StateDirectory['server']> {

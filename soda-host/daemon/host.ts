@@ -230,6 +230,37 @@ export class Host {
     }
   }
 
+  /**
+   * Bytes of the sealed log. With `follow` it ends when the server has.
+   * @throws ERR_HOST_REQUEST when the bytes at `offset` are not kept any more, or not there yet; ERR_SERVER_UNKNOWN
+   */
+  async *log(
+    id: string,
+    { offset, length = Infinity, follow }: { offset: number; length?: number; follow: boolean },
+    client: AbortSignal
+  ): AsyncGenerator<Uint8Array> {
+    const { keeper } = this.#servers.entry(id)
+    const signal = this.#any(client)
+    const log = await keeper.guest.sealedLog()
+    for (let at = offset; at < offset + length;) {
+      const changed = keeper.book.changed.next()
+      const isLast = isEnded(keeper.book.record) || !follow
+      const { start, end } = log.range
+      if (at < start || at > end)
+        throw new HostError(
+          'ERR_HOST_REQUEST',
+          `byte ${at} is not among the bytes ${start} to ${end} that are kept`
+        )
+      for await (const bytes of log.read(at, Math.min(end, offset + length))) {
+        at += bytes.length
+        yield bytes
+      }
+      if (isLast) return
+      await abortable(changed, signal)
+      this.#servers.entry(id)
+    }
+  }
+
   /** @throws ERR_SERVER_STATE, ERR_SERVER_UNKNOWN */
   async stdin(id: string, piece: StdinPiece, signal: AbortSignal): Promise<StdinAnswer> {
     return this.#servers.entry(id).stdin.take(piece, this.#any(signal))

@@ -218,6 +218,7 @@ export class Keeper {
     this.#leave.abort(LEAVING)
     await this.#life
     await this.guest.remove({ keepsLayer: false })
+    await this.guest.releaseSealedLog()
   }
 
   /** The living guest while a program runs in it. @throws ERR_SERVER_STATE at any other time */
@@ -441,7 +442,8 @@ export class Keeper {
   async #end(failure: Reason | undefined): Promise<void> {
     const state = failure === undefined ? 'exited' : 'failed'
     try {
-      await this.#removeGuestSurely()
+      await this.#surely('remove the guest', () => this.guest.remove({ keepsLayer: false }))
+      await this.#surely('keep the sealed log', () => this.guest.finishSealedLog())
       await this.guest.removeKernel()
       await this.guest.syncOutput().catch((error: unknown) => {
         this.#with.log.error({ id: this.book.id, err: error }, 'output may not be on the disk')
@@ -453,14 +455,14 @@ export class Keeper {
     }
   }
 
-  /** What still lives holds its part of the slice: the record must not say that it is free. */
-  async #removeGuestSurely(): Promise<void> {
+  /** What still lives holds its part of the slice, and what is not kept is lost: the record must not say otherwise. */
+  async #surely(what: string, action: () => Promise<void>): Promise<void> {
     for (;;) {
       try {
-        await this.guest.remove({ keepsLayer: false })
+        await action()
         return
       } catch (error) {
-        this.#with.log.error({ id: this.book.id, err: error }, 'could not remove the guest; trying again')
+        this.#with.log.error({ id: this.book.id, err: error }, `could not ${what}; trying again`)
       }
       await clockReaches(Date.now() + this.#with.timing.retryMs, this.#leave.signal)
     }
@@ -472,8 +474,10 @@ export class Keeper {
     // A guest that is let go of goes on.
     await this.#freezing.held()
     if (!isDoomed && (state === 'running' || state === 'collecting')) await this.guest.release()
-    else if (!isEnded({ state }))
+    else if (!isEnded({ state })) {
       await this.guest.remove({ keepsLayer: !isDoomed && (boots > 0 || state === 'restarting') })
+      await this.guest.releaseSealedLog()
+    }
   }
 
   get #patience(): { retryMs: number; signal: AbortSignal } {

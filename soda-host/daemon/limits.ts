@@ -1,5 +1,5 @@
 /** Every number of the daemon. Sizes are bytes. */
-import { HOUR_MS, KIB, MIB, MINUTE_MS, SECOND_MS } from '../../src/constants.ts'
+import { GIB, HOUR_MS, KIB, MIB, MINUTE_MS, SECOND_MS } from '../../src/constants.ts'
 
 /** A request's JSON: a program's arguments and environment, and little else. */
 export const JSON_BYTES_MAX = 256 * KIB
@@ -7,6 +7,11 @@ export const JSON_BYTES_MAX = 256 * KIB
 export const STDIN_BYTES_MAX = MIB
 /** Read from a spool or a tar, and written to a client, at a time. */
 export const CHUNK_BYTES = 256 * KIB
+
+/** What a server's sealed log may take, beside the disk that it is granted: an eighth of that, within bounds. */
+export function logBytesMax(diskBytes: number): number {
+  return Math.min(Math.max(Math.ceil(diskBytes / 8), 16 * MIB), GIB)
+}
 
 /** Servers on record, ended ones included: what is kept for its owner must not fill the table. */
 export const SERVERS_KEPT_MAX = 1000

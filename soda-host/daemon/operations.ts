@@ -183,6 +183,20 @@ export const operations: readonly Operation[] = [
       chunks: host.output(id, query.offset, query.follow, signal)
     })
   }),
+  operation('log', {
+    method: 'GET',
+    path: '/v1/servers/{id}/log',
+    summary:
+      'The sealed log from byte `offset` on, at most `length` bytes. `log` of the server tells which bytes are kept. With ' +
+      '`follow` it ends when the server has ended',
+    query: api.logQuery,
+    answer: 'application/octet-stream',
+    run: ({ host, id, query, signal }) => ({
+      kind: 'stream',
+      type: 'application/octet-stream',
+      chunks: host.log(id, query, signal)
+    })
+  }),
   operation('stdin', {
     method: 'POST',
     path: '/v1/servers/{id}/stdin',

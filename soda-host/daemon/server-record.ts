@@ -1,11 +1,13 @@
 /** What is written down about a server, and what of it is told. */
 import { z } from 'zod'
+import { NEW_COLLECTOR } from '../logs/index.ts'
 import {
   digest,
   frozenBy,
   leaseRequest,
   limits,
   notice,
+  logHead,
   programExit,
   publishedPort,
   reason,
@@ -85,6 +87,17 @@ export const serverRecord = z.strictObject({
   outputTrouble: reason.exactOptional(),
   stdin: z.strictObject({ takenBytes: z.int().min(0), ended: z.boolean() }),
   filesBytes: z.int().min(0).exactOptional(),
+  /** How far the spool of its sealed log was taken. */
+  log: z
+    .strictObject({
+      file: z.literal([0, 1]),
+      fileStart: z.int().min(0),
+      at: z.int().min(0),
+      head: logHead.exactOptional()
+    })
+    .default(NEW_COLLECTOR),
+  /** Offsets of what is kept of it. */
+  logRange: z.strictObject({ start: z.int().min(0), end: z.int().min(0) }).default({ start: 0, end: 0 }),
   usage,
   /** Copies of its writable layer. One that is not whole is being made, or was when a daemon died. */
   snapshots: z.array(snapshot.extend({ isWhole: z.boolean() })).default([]),
@@ -112,6 +125,8 @@ export function newRecord(
     outputSeenBytes: 0,
     outputKeptBytes: 0,
     stdin: { takenBytes: 0, ended: false },
+    log: NEW_COLLECTOR,
+    logRange: { start: 0, end: 0 },
     usage: { cpuSeconds: 0, memoryPeakBytes: 0 },
     snapshots: [],
     isDoomed: false
@@ -213,6 +228,9 @@ export function describe(record: ServerRecord): Server {
     },
     stdin: record.stdin,
     ...(filesBytes !== undefined && { files: { bytes: filesBytes } }),
+    ...(record.logRange.end > 0 && {
+      log: { ...record.logRange, ...(record.log.head !== undefined && { head: record.log.head }) }
+    }),
     usage: record.usage
   }
 }

@@ -2,7 +2,7 @@
  * Where the daemon keeps things.
  *
  * `state.sqlite`; `reclaim.json` while the owner needs the machine; `artifacts/` kernel, initrd and images by digest; `servers/ID/` per server: `input.tar`, `kernel`,
- * `output`, `files.tar`, `NAME.snapshot`, and `guest/`, which belongs to the launcher and goes when the guest has ended. Guests run
+ * `output`, `files.tar`, `NAME.snapshot`, `log/` and `spool/` of the sealed log, and `guest/`, which belongs to the launcher and goes when the guest has ended. Guests run
  * under uids of their own and must be able to walk to their files, hence 0711; every file of ours is 0600.
  */
 import { chmod, mkdir, open, readdir, rm, stat } from 'node:fs/promises'
@@ -19,6 +19,8 @@ export interface ServerPaths {
   kernel: string
   output: string
   files: string
+  log: string
+  spool: string
   guest: string
 }
 
@@ -62,6 +64,8 @@ export class StateDirectory {
       kernel: join(top, 'kernel'),
       output: join(top, 'output'),
       files: join(top, 'files.tar'),
+      log: join(top, 'log'),
+      spool: join(top, 'spool'),
       guest: join(top, 'guest')
     }
   }

@@ -11,6 +11,13 @@ export { anchorText, parseAnchor, type Anchor, type Finding } from './findings.t
 export { readLogFiles } from './log-files.ts'
 export type { LogEntry, LogReaderInit } from './log-reader.ts'
 export { LogStore, type LogStoreInit } from './log-store.ts'
+export {
+  NEW_COLLECTOR,
+  SpoolCollector,
+  type CollectorState,
+  type LogAttachment,
+  type LogHead
+} from './spool-collector.ts'
 export { readLog, verifyLog, type LogReport } from './read-log.ts'
 export { KIND_LAYOUTS } from './record-layout.ts'
 export type { LogRecord } from './record-parser.ts'

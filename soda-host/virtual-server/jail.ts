@@ -12,7 +12,8 @@
  * so that nothing depends on the daemon's life.
  * Attacker: code that runs as the guest kernel. It finds its own uid, an empty file system of fixed size with five
  * files in it, of which one is writable and cannot grow beyond its size, no procfs, sysfs or device, a network
- * namespace with loopback only, the one inherited socket, and the system calls of syscall-filter/allow-list.ts. What
+ * namespace with loopback only, the one inherited socket, the two files of its log's spool, to which it can append, and
+ * the system calls of syscall-filter/allow-list.ts. What
  * each barrier holds when another falls is in docs/architecture/threat-model.md.
  */
 import { JAIL_PATHS } from './uml-arguments.ts'
@@ -22,6 +23,8 @@ export const STATUS_FD = 3
 export const CHANNEL_FD = 4
 /** Opened by the chain itself: see port-socket.ts of the switch. */
 export const NETWORK_FD = 5
+/** The spool of the sealed log, opened by the first sh, with our rights. */
+export const LOG_FDS = [6, 7] as const
 
 /** The system-call filter: opened by the first sh, read and closed by bubblewrap. One digit: sh knows no others. */
 const FILTER_FD = 9
@@ -67,7 +70,7 @@ export interface JailSpec {
 }
 
 /** Waits for the rest, holding nothing of it but the console. */
-const KEEPER = `"$@" & exec ${STATUS_FD}>&- ${CHANNEL_FD}>&- ${NETWORK_FD}>&- ${FILTER_FD}>&-; wait $!`
+const KEEPER = `"$@" & exec ${[STATUS_FD, CHANNEL_FD, NETWORK_FD, ...LOG_FDS, FILTER_FD].map((fd) => `${fd}>&-`).join(' ')}; wait $!`
 
 function privilegeDrop(uid: number | undefined): string[] {
   const none = ['--no-new-privs', '--inh-caps=-all']
@@ -140,6 +143,8 @@ export interface LaunchScriptSpec {
   consolePid: string
   /** The compiled system-call filter. */
   filter: string
+  /** Files of the spool of the sealed log. */
+  spool?: readonly [string, string]
   jail: readonly string[]
 }
 
@@ -149,8 +154,8 @@ export interface LaunchScriptSpec {
  */
 const SCRIPT = `set -eu
 umask 077
-pipe=$1 log=$2 pid=$3 filter=$4
-shift 4
+pipe=$1 log=$2 pid=$3 filter=$4 spool=$5 more=$6
+shift 6
 exec 2> "$log"
 while [ "$1" != -- ]; do echo $$ > "$1"; shift; done
 shift
@@ -158,12 +163,14 @@ mkfifo -- "$pipe"
 tail -c ${CONSOLE_TAIL_BYTES} < "$pipe" > "$log" ${STATUS_FD}>&- ${CHANNEL_FD}>&- &
 echo $! > "$pid"
 exec ${FILTER_FD}< "$filter"
+[ -z "$spool" ] || exec ${LOG_FDS[0]}>> "$spool" ${LOG_FDS[1]}>> "$more"
 exec > "$pipe" 2>&1
 rm -f -- "$pipe"
 exec "$@"`
 
 /** The whole chain, from sh on. */
 export function launchCommand(spec: LaunchScriptSpec): [string, ...string[]] {
-  const paths = [spec.consolePipe, spec.consoleLog, spec.consolePid, spec.filter]
+  const { spool = ['', ''] } = spec
+  const paths = [spec.consolePipe, spec.consoleLog, spec.consolePid, spec.filter, ...spool]
   return ['/bin/sh', '-c', SCRIPT, 'soda-server', ...paths, ...spec.joinFiles, '--', ...spec.jail]
 }

@@ -16,7 +16,7 @@ import { connectGuestChannel } from './channel.ts'
 import { listenForGuest } from './channel-socket.ts'
 import { consoleWritten } from './console-log.ts'
 import { spawnGuest } from './guest-process.ts'
-import { CHANNEL_FD, jailCommand, launchCommand, NETWORK_FD, uidOfSlot } from './jail.ts'
+import { CHANNEL_FD, jailCommand, launchCommand, LOG_FDS, NETWORK_FD, uidOfSlot } from './jail.ts'
 import { writeJailFiles } from './jail-files.ts'
 import { killJail } from './jail-status.ts'
 import { isAlive, type ProcessIdentity } from './process-identity.ts'
@@ -157,6 +157,7 @@ class UmlLauncher implements ServerLauncher {
       processesMax: spec.limits.processesMax,
       channelFd: CHANNEL_FD,
       ...((isRestartable || boot > 0) && { boot }),
+      ...(spec.log && { log: { ...spec.log, fds: LOG_FDS } }),
       ...(port && { network: { ...port, fd: NETWORK_FD } })
     })
     const paths = { kernelPath, initrdPath, imagePath, diskPath: files.disk, cpuinfoPath: files.cpuinfo }
@@ -166,7 +167,12 @@ class UmlLauncher implements ServerLauncher {
     // Our copy of the socket is closed before anybody connects: the guest alone shall accept.
     await using socket = await listenForGuest(files.channelSocket)
     return await spawnGuest({
-      command: launchCommand({ ...files, joinFiles: joinFiles(group), jail: [...cable, ...jail] }),
+      command: launchCommand({
+        ...files,
+        ...(spec.log && { spool: spec.log.spool }),
+        joinFiles: joinFiles(group),
+        jail: [...cable, ...jail]
+      }),
       files,
       channelFd: socket.fd,
       signal: AbortSignal.timeout(this.#bootTimeoutMs)

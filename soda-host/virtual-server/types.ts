@@ -4,6 +4,7 @@
  */
 
 import type { ImagePart } from './guest-image.ts'
+import type { LogAttachment } from '../logs/spool-collector.ts'
 
 /** Hard limits of one virtual server, as the lease grants them. Names follow the kernel's. */
 export interface ServerLimits {
@@ -65,6 +66,8 @@ export interface LaunchSpec {
   isRestartable?: boolean
   /** What `copyLayer` of an earlier guest with the same `diskBytes` made, to begin with. @default an empty layer */
   layerPath?: string
+  /** Where a stamped kernel writes its sealed log; it does not boot without. */
+  log?: LogAttachment
 }
 
 /** Whose leftovers are removed. The writable layer is one of them, unless a further guest is to have it. */

@@ -1,4 +1,5 @@
 import { MIB } from '../../src/constants.ts'
+import type { LogAttachment } from '../logs/spool-collector.ts'
 
 /** Where things are, as seen from inside the jail. */
 export const JAIL_PATHS = {
@@ -19,8 +20,15 @@ export interface UmlSpec {
   channelFd: number
   /** Number of this guest among those that have the writable layer; undefined: it is the first and the last. */
   boot?: number
+  /** The sealed log, of a kernel that is stamped. */
+  log?: GuestLog
   /** The cable to the switch; without it the guest has a loopback only. */
   network?: GuestInterface
+}
+
+export interface GuestLog extends Omit<LogAttachment, 'spool'> {
+  /** Inherited descriptors of the files of its spool. */
+  fds: readonly [number, number]
 }
 
 export interface GuestInterface {
@@ -55,7 +63,18 @@ export function umlArguments(spec: UmlSpec): string[] {
     `soda_channel.fd=${spec.channelFd}`,
     `ishare.processes=${spec.processesMax}`,
     ...(spec.boot === undefined ? [] : [`ishare.boot=${spec.boot}`]),
+    ...(spec.log === undefined ? [] : logArguments(spec.log)),
     ...(spec.network === undefined ? [] : networkArguments(spec.network))
+  ]
+}
+
+/** What soda-host/kernort/linux/push.c wants to know. A kernel that is not stamped does not look at it. */
+function logArguments({ fds, spoolFileBytes, bootNumber, previousHead }: GuestLog): string[] {
+  return [
+    `kernort.fd=${fds.join(',')}`,
+    `kernort.spool=${spoolFileBytes}`,
+    `kernort.boot=${bootNumber}`,
+    ...(previousHead === undefined ? [] : [`kernort.previous=${previousHead}`])
   ]
 }
 

@@ -9,8 +9,7 @@
  * read by the accessors that are made for printk and tracing, which take no lock.
  *
  * The time of day is the monotonic time and a distance, of which the timekeeper tells when it is set: so both clocks
- * of a record are of the very same moment. Where the distance is not what it last was, somebody has set the time of
- * day: a clock record goes before the event, and does not wait for one.
+ * of a record are of the very same moment, and every setting of the clock is a record of whoever did it.
  *
  * Records wait for the next tick, so that many go into one frame. An alert, or a class that has used half of its room,
  * has them sealed at once if interrupts are on; with interrupts off the caller may hold the very locks that waking
@@ -21,9 +20,9 @@
 
 #include <linux/cred.h>
 #include <linux/init.h>
-#include <linux/irq_work.h>
 #include <linux/irqflags.h>
 #include <linux/notifier.h>
+#include <linux/pid.h>
 #include <linux/preempt.h>
 #include <linux/pvclock_gtod.h>
 #include <linux/sched.h>
@@ -43,9 +42,8 @@ bool kernort_on __ro_after_init;
 
 static DEFINE_RAW_SPINLOCK(lock);
 static struct kernort_ring ring;
-/* Time of day less monotonic time: now, and as the log says. */
+/* Time of day less monotonic time. */
 static s64 distance;
-static s64 distance_logged;
 
 static void tell_time(struct kernort_subject *subject)
 {
@@ -65,46 +63,6 @@ void kernort_log_author(struct kernort_subject *subject)
 	subject->uid = from_kuid(&init_user_ns, current_uid());
 }
 
-static void log_clock_step(const struct kernort_subject *subject)
-{
-	s64 now = (s64)(subject->realtime_ns - subject->monotonic_ns);
-	const struct kernort_clock clock = { .step_ns = now - distance_logged };
-
-	if (!clock.step_ns)
-		return;
-	distance_logged = now;
-	kernort_ring_put(&ring, KERNORT_KIND_clock, subject, &clock, NULL);
-}
-
-static void clock_was_set(struct irq_work *work)
-{
-	struct kernort_subject subject = { 0 };
-	unsigned long flags;
-
-	raw_spin_lock_irqsave(&lock, flags);
-	tell_time(&subject);
-	log_clock_step(&subject);
-	raw_spin_unlock_irqrestore(&lock, flags);
-	kernort_push_soon(false);
-}
-
-static DEFINE_IRQ_WORK(clock_work, clock_was_set);
-
-/* The timekeeper is being changed: nothing that reads it may be called. */
-static int note_distance(struct notifier_block *block, unsigned long was_set, void *timekeeper)
-{
-	const struct timekeeper *keeper = timekeeper;
-
-	if (was_set) {
-		WRITE_ONCE(distance, ktime_to_ns(keeper->offs_real));
-		if (kernort_is_on())
-			irq_work_queue(&clock_work);
-	}
-	return NOTIFY_OK;
-}
-
-static struct notifier_block distance_notifier = { .notifier_call = note_distance };
-
 void kernort_log_as(const struct kernort_subject *author, enum kernort_kind kind, const void *fields,
 		    const struct kernort_piece *tails)
 {
@@ -118,7 +76,6 @@ void kernort_log_as(const struct kernort_subject *author, enum kernort_kind kind
 	raw_spin_lock_irqsave(&lock, flags);
 	/* Under the lock: so that what comes later in the log is not earlier by its clock. */
 	tell_time(&subject);
-	log_clock_step(&subject);
 	kernort_ring_put(&ring, kind, &subject, fields, tails);
 	is_urgent = kind == KERNORT_KIND_alert || kernort_ring_is_half_full(&ring, class);
 	raw_spin_unlock_irqrestore(&lock, flags);
@@ -134,6 +91,21 @@ void kernort_log(enum kernort_kind kind, const void *fields, const struct kernor
 	kernort_log_author(&author);
 	kernort_log_as(&author, kind, fields, tails);
 }
+
+/* In the middle of the timekeeper's change: of what reads the time, only what is made for any context may be called. */
+static int note_distance(struct notifier_block *block, unsigned long was_set, void *timekeeper)
+{
+	s64 now = ktime_to_ns(((const struct timekeeper *)timekeeper)->offs_real);
+	const struct kernort_clock clock = { .step_ns = now - distance };
+
+	if (!was_set || !clock.step_ns)
+		return NOTIFY_OK;
+	WRITE_ONCE(distance, now);
+	kernort_log(KERNORT_KIND_clock, &clock, NULL);
+	return NOTIFY_OK;
+}
+
+static struct notifier_block distance_notifier = { .notifier_call = note_distance };
 
 static u8 gravest(u8 severity, const struct kernort_record_header *record)
 {
@@ -170,6 +142,5 @@ void __init kernort_queue_start(u8 *bytes)
 {
 	kernort_ring_init(&ring, bytes);
 	pvclock_gtod_register_notifier(&distance_notifier);
-	distance_logged = distance;
 	kernort_on = true;
 }

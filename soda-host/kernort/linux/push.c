@@ -18,9 +18,9 @@
  * An epoch ends by number of frames or bytes (the sealer tells), or when it has secrets of records that are older than
  * EPOCH_SECONDS: also in a guest that has fallen silent since.
  *
- * The end: a reboot notifier logs who ended the guest and how; what is logged after that still goes out. The last
- * frame is sealed where nothing runs any more: in an exit call of the architecture, or a panic's notifier. There the
- * spool is waited for, but not for ever.
+ * The end: a reboot notifier tells how the guest ends; what is logged after that still goes out. The last frame is sealed
+ * where nothing runs any more, still in the context of who ended it: in an exit call of the architecture, or a panic's
+ * notifier. There the spool is waited for, but not for ever.
  *
  * A kernel that is stamped does not run without a log: what is wrong with its parameters is a panic at boot.
  *   kernort.fd=A,B       descriptors of the spool's files
@@ -70,10 +70,11 @@
 /* One frame must fit. */
 #define SPOOL_FILE_MIN (2 * KERNORT_FRAME_SIZE_MAX)
 
+/* As they stand on the command line: what is no number must be refused, not passed over. */
 static char *fds;
+static char *spool_max;
+static char *boot;
 static char *previous;
-static uint boot;
-static ulong spool_max;
 
 static struct {
 	struct kernort_sealer sealer;
@@ -83,6 +84,7 @@ static struct {
 	bool is_ordered; /* the spool has the buffer */
 	bool is_epoch_old;
 	bool is_over;
+	u32 reason; /* of the end: kernort_shutdown.reason */
 } push;
 
 static void push_records(struct tasklet_struct *unused);
@@ -214,55 +216,67 @@ static bool is_free(void)
 	return !push.is_ordered;
 }
 
+static bool push_waiting(void)
+{
+	int size;
+
+	do {
+		if (!is_free())
+			return false;
+		size = order(KERNORT_FRAME_RECORDS);
+	} while (size > 0);
+	return size == 0;
+}
+
 /* All that waits, and the last frame. Nothing else runs, and nothing will. */
 static void push_last(void)
 {
+	const struct kernort_shutdown shutdown = { .reason = push.reason };
+
 	if (!kernort_is_on() || push.is_over)
 		return;
 	push.is_over = true;
 	/* It came in the middle of a frame: the reader is told that this boot did not say its end. */
 	if (push.is_sealing)
 		return;
-	while (is_free() && order(KERNORT_FRAME_RECORDS) > 0)
-		;
-	if (is_free() && order(KERNORT_FRAME_END) > 0)
-		is_free();
+	if (push_waiting()) {
+		kernort_log(KERNORT_KIND_shutdown, &shutdown, NULL);
+		if (order(KERNORT_FRAME_END) > 0)
+			is_free();
+	}
 	kernort_sealer_wipe(&push.sealer);
 }
 
 __uml_exitcall(push_last);
 
-static int log_panic(struct notifier_block *block, unsigned long unused, void *text)
+static int end_by_panic(struct notifier_block *block, unsigned long unused, void *text)
 {
-	const struct kernort_shutdown shutdown = { .reason = 4 };
-
-	kernort_log(KERNORT_KIND_shutdown, &shutdown, NULL);
+	push.reason = 4;
 	push_last();
 	return NOTIFY_DONE;
 }
 
 /* Before that of the architecture, which does not return. */
-static struct notifier_block panic_block = { .notifier_call = log_panic, .priority = INT_MAX };
+static struct notifier_block panic_block = { .notifier_call = end_by_panic, .priority = INT_MAX };
 
-static int log_reboot(struct notifier_block *block, unsigned long event, void *unused)
+static int note_reason(struct notifier_block *block, unsigned long event, void *unused)
 {
-	struct kernort_shutdown shutdown = { 0 };
-
 	if (event == SYS_POWER_OFF)
-		shutdown.reason = 1;
+		push.reason = 1;
 	else if (event == SYS_RESTART)
-		shutdown.reason = 2;
+		push.reason = 2;
 	else if (event == SYS_HALT)
-		shutdown.reason = 3;
-	kernort_log(KERNORT_KIND_shutdown, &shutdown, NULL);
+		push.reason = 3;
 	return NOTIFY_DONE;
 }
 
-static struct notifier_block reboot_block = { .notifier_call = log_reboot };
+static struct notifier_block reboot_block = { .notifier_call = note_reason };
 
 static void __init log_boot(void)
 {
-	const struct kernort_boot record = { .abi = KERNORT_ABI, .boot_number = boot };
+	const struct kernort_boot record = {
+		.abi = KERNORT_ABI, .boot_number = push.sealer.config.boot_number,
+	};
 	char kernel[2 * (__NEW_UTS_LEN + 1)];
 	struct kernort_piece tails[2];
 
@@ -273,14 +287,24 @@ static void __init log_boot(void)
 	kernort_log(KERNORT_KIND_boot, &record, tails);
 }
 
+/* @head: zeros before a server's first boot */
+static void __init parse_previous(u8 head[32], u32 boot_number)
+{
+	memset(head, 0, 32);
+	if (!previous && !boot_number)
+		return;
+	if (!previous || !boot_number || strlen(previous) != 64 || hex2bin(head, previous, 32))
+		panic("kernort: kernort.previous= is not the head of a log before boot %u\n", boot_number);
+}
+
 static void __init start_sealer(const struct kernort_stamp *stamp)
 {
-	struct kernort_seal_config config = { .boot_number = boot, .recipients = stamp->recipients };
-	u8 boot_id[16], head[32] = { 0 };
+	struct kernort_seal_config config = { .recipients = stamp->recipients };
+	u8 boot_id[16], head[32];
 
-	if (!previous == (boot > 0) || (previous && strlen(previous) != 2 * sizeof(head)) ||
-	    (previous && hex2bin(head, previous, sizeof(head))))
-		panic("kernort: kernort.previous= is not the head of a log before boot %u\n", boot);
+	if (!boot || kstrtou32(boot, 10, &config.boot_number))
+		panic("kernort: kernort.boot= is not the number of a boot\n");
+	parse_previous(head, config.boot_number);
 	memcpy(config.server_id, stamp->server_id, sizeof(config.server_id));
 	memcpy(config.public_keys, stamp->public_keys, sizeof(config.public_keys));
 	host_random(boot_id, sizeof(boot_id));
@@ -292,12 +316,14 @@ static void __init start_sealer(const struct kernort_stamp *stamp)
 static void __init start_spool(void)
 {
 	int numbers[KERNORT_SPOOL_FILES + 1], fd;
+	u64 file_max;
 
-	if (!fds || *get_options(fds, ARRAY_SIZE(numbers), numbers) || numbers[0] != KERNORT_SPOOL_FILES)
+	if (!fds || *get_options(fds, ARRAY_SIZE(numbers), numbers) || numbers[0] != KERNORT_SPOOL_FILES ||
+	    numbers[1] == numbers[2])
 		panic("kernort: kernort.fd= does not name %d descriptors\n", KERNORT_SPOOL_FILES);
-	if (spool_max < SPOOL_FILE_MIN)
-		panic("kernort: kernort.spool= is less than %zu bytes\n", SPOOL_FILE_MIN);
-	fd = kernort_spool_start(numbers + 1, spool_max);
+	if (!spool_max || kstrtou64(spool_max, 10, &file_max) || file_max < SPOOL_FILE_MIN)
+		panic("kernort: kernort.spool= is not a number of %zu bytes or more\n", SPOOL_FILE_MIN);
+	fd = kernort_spool_start(numbers + 1, file_max);
 	if (fd < 0)
 		panic("kernort: no log can be written to descriptors %s: error %d\n", fds, fd);
 	fd = um_request_irq(UM_IRQ_ALLOC, fd, IRQ_READ, order_done, 0, "kernort", &push);
@@ -327,8 +353,10 @@ static int __init kernort_start(void)
 	register_reboot_notifier(&reboot_block);
 	atomic_notifier_chain_register(&panic_notifier_list, &panic_block);
 	log_boot();
-	/* Now, so that a key that is none is told now. */
-	kernort_push_soon(true);
+	local_bh_disable();
+	if (order(KERNORT_FRAME_RECORDS) < 0)
+		panic("kernort: nothing can be sealed to the keys of this kernel\n");
+	local_bh_enable();
 	return 0;
 }
 early_initcall(kernort_start);
@@ -336,6 +364,6 @@ early_initcall(kernort_start);
 #undef MODULE_PARAM_PREFIX
 #define MODULE_PARAM_PREFIX "kernort."
 module_param_named(fd, fds, charp, 0);
-module_param_named(spool, spool_max, ulong, 0);
-module_param(boot, uint, 0);
+module_param_named(spool, spool_max, charp, 0);
+module_param(boot, charp, 0);
 module_param(previous, charp, 0);

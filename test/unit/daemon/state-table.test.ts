@@ -33,6 +33,8 @@ describe('the state table', () => {
       outputSeenBytes: 0,
       outputKeptBytes: 0,
       stdin: { takenBytes: 0, ended: false },
+      log: { file: 0, fileStart: 0, at: 0 },
+      logRange: { start: 0, end: 0 },
       usage: { cpuSeconds: 0, memoryPeakBytes: 0 },
       snapshots: [],
       isDoomed: false

@@ -5,7 +5,7 @@ import {
   uidOfSlot,
   type JailSpec
 } from '../../../soda-host/virtual-server/jail.ts'
-import { umlArguments } from '../../../soda-host/virtual-server/uml-arguments.ts'
+import { umlArguments, type GuestLog } from '../../../soda-host/virtual-server/uml-arguments.ts'
 
 const SPEC: JailSpec = {
   uid: 2_000_007,
@@ -118,14 +118,31 @@ describe('jail command', () => {
       consoleLog: path,
       consolePid: path,
       filter: path,
+      spool: [path, path],
       jail: ['true']
     })
     expect(command[2]).to.not.include('reboot')
-    expect(command.slice(4)).to.deep.equal([path, path, path, path, `${path}/cgroup.procs`, '--', 'true'])
+    expect(command.slice(4)).to.deep.equal([
+      ...Array<string>(6).fill(path),
+      `${path}/cgroup.procs`,
+      '--',
+      'true'
+    ])
   })
 })
 
 describe('command line of the guest kernel', () => {
+  it('tells a kernel where its log goes and where it stood', () => {
+    const log = { fds: [6, 7], spoolFileBytes: 4096, bootNumber: 3, previousHead: 'ab'.repeat(32) } as const
+    const first = { fds: [6, 7], spoolFileBytes: 4096, bootNumber: 0 } as const
+    const spec = { guestMemoryBytes: 64 * 1024 * 1024, processesMax: 8, channelFd: 4 }
+    const words = (given: GuestLog): string[] =>
+      umlArguments({ ...spec, log: given }).filter((word) => word.startsWith('kernort.'))
+    const place = ['kernort.fd=6,7', 'kernort.spool=4096']
+    expect(words(log)).to.deep.equal([...place, 'kernort.boot=3', `kernort.previous=${'ab'.repeat(32)}`])
+    expect(words(first)).to.deep.equal([...place, 'kernort.boot=0'])
+  })
+
   it('asks for ptrace mode, read-only image and a console without input', () => {
     expect(SPEC.command).to.include.members([
       'mem=64M',
