@@ -111,7 +111,7 @@ describe('Collector of a spool', () => {
     second = scanned.findIndex(({ header }) => header.bootNumber === 1)
   })
 
-  after(() => harness?.remove())
+  after(() => (harness as Harness | undefined)?.remove())
 
   interface World extends AsyncDisposable {
     log: string
@@ -167,12 +167,12 @@ describe('Collector of a spool', () => {
       let { collector, mortal } = here.next(NEW_COLLECTOR)
       const writer = new SpoolWriter(await collector.begin())
       ;({ collector, mortal } = here.next(mortal.saved, step))
-      let hasDied = false
+      const deaths: unknown[] = []
       const attempt = async (action: () => Promise<void>): Promise<void> => {
         try {
           await action()
-        } catch {
-          hasDied = true
+        } catch (error) {
+          deaths.push(error)
           ;({ collector, mortal } = here.next(mortal.saved))
         }
       }
@@ -180,11 +180,11 @@ describe('Collector of a spool', () => {
       for (const frame of frames.slice(0, second)) while (!(await writer.write(frame))) await take()
       await take()
       await attempt(() => collector.finish())
-      if (hasDied) await collector.finish()
+      if (deaths.length > 0) await collector.finish()
       expect((await here.content()).equals(Buffer.concat(frames.slice(0, second))), `step ${step}`).to.equal(
         true
       )
-      if (!hasDied) {
+      if (deaths.length === 0) {
         expect(step).to.be.above(10)
         return
       }
