@@ -4,7 +4,7 @@
  * Expected: a kernel that is told nonsense says what, and runs nothing.
  */
 import { expect } from 'chai'
-import { execa } from 'execa'
+import { spawnSync } from 'node:child_process'
 import { open, readFile, rm, writeFile } from 'node:fs/promises'
 import { constants } from 'node:fs'
 import { join } from 'node:path'
@@ -58,13 +58,13 @@ describe('A stamped kernel at its border', function () {
     for (const path of paths) await writeFile(path, content)
     await using first = await open(paths[0]!, flags)
     await using second = await open(paths[1]!, flags)
-    const { stdout } = await execa(
+    const { stdout } = spawnSync(
       image,
       ['mem=64M', 'seccomp=off', 'con=null', 'con0=null,fd:1', 'quiet', ...words],
       {
-        reject: false,
+        encoding: 'latin1',
         timeout: 20_000,
-        env: { HOME: directory },
+        env: { HOME: directory, PATH: process.env['PATH'] },
         stdio: ['ignore', 'pipe', 'ignore', first.fd, second.fd]
       }
     )
