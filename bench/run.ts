@@ -13,6 +13,7 @@ const BENCHES: Record<string, () => Promise<{ bench: (context: BenchContext) => 
   rules: () => import('./rules.ts'),
   engine: () => import('./engine.ts'),
   seal: () => import('./seal.ts'),
+  watched: () => import('./watched.ts'),
   switch: () => import('./switch.ts'),
   shares: () => import('./shares.ts'),
   neighbour: () => import('./neighbour.ts'),

@@ -85,7 +85,7 @@ static void log_entry(enum operation operation, const struct path *folder, struc
 
 static int file_open(struct file *file)
 {
-	if (!(file->f_mode & FMODE_BACKING) && S_ISREG(file_inode(file)->i_mode) | S_ISBLK(file_inode(file)->i_mode))
+	if (!(file->f_mode & FMODE_BACKING) && (S_ISREG(file_inode(file)->i_mode) || S_ISBLK(file_inode(file)->i_mode)))
 		log_file(file->f_mode & FMODE_WRITE ? OPEN_WRITING : OPEN_READING, &file->f_path);
 	return 0;
 }

@@ -96,7 +96,7 @@ static bool has_more(void)
 {
 	struct kmsg_dump_iter ahead = position;
 
-	return kernort_is_on() && kmsg_dump_get_line(&ahead, true, NULL, 0, NULL);
+	return kmsg_dump_get_line(&ahead, true, NULL, 0, NULL);
 }
 
 static int klog_thread(void *unused)
@@ -128,6 +128,8 @@ void __init kernort_klog_init(void)
 
 static int __init klog_start(void)
 {
+	if (!kernort_is_on())
+		return 0;
 	return PTR_ERR_OR_ZERO(kthread_run(klog_thread, NULL, "kernort-klog"));
 }
 late_initcall(klog_start);

@@ -244,6 +244,8 @@ void kernort_snapshot_request(u32 cause)
 
 static int __init snapshot_start(void)
 {
+	if (!kernort_is_on())
+		return 0;
 	earliest = jiffies;
 	queue = alloc_ordered_workqueue("kernort-snapshot", 0);
 	if (!queue)
