@@ -219,7 +219,7 @@ static const struct {
 	{ "null I/O", null_io },
 	{ "stat", stat_file },
 	{ "open and close", open_close },
-	{ "open and close, watched", open_watched },
+	{ "open and close a watched file", open_watched },
 	{ "select on 100", select_all },
 	{ "install a signal handler", signal_install },
 	{ "handle a signal", signal_handle },

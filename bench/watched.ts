@@ -31,7 +31,8 @@ export async function bench({ samples }: BenchContext): Promise<Row[]> {
     const path = join(directory, 'watched')
     await execa('gcc', ['-static', '-O2', '-o', path, SOURCE])
     const program = await readFile(path)
-    const [watched, alone]: [Times, Times] = [new Map(), new Map()]
+    const watched: Times = new Map()
+    const alone: Times = new Map()
     for (let sample = 0; sample < samples; sample++) {
       {
         await using guest = await watchedGuest({ memoryBytes: MEMORY_BYTES })

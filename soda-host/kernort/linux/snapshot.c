@@ -37,7 +37,7 @@
 
 #define SNAPSHOT_PERIOD_MS 60000
 /* What the boot has brought up. */
-#define SNAPSHOT_FIRST_MS 2000
+#define SNAPSHOT_FIRST_MS 5000
 #define SNAPSHOT_INTERVAL_MS 1000
 #define PART_SIZE_MAX SZ_16K
 /* No line of any topic is longer. */

@@ -79,10 +79,9 @@ describe("a guest's root against Kernort", function () {
         .reduce((sum, { fields }) => sum + Number(fields['records']), 0)
 
     it('finds no door into the kernel', () => {
-      const expected = Object.entries(OUTCOMES).flatMap(([outcome, names]) =>
-        names.map((name) => [name, outcome] as const)
-      )
-      expect(new Map(outcomes)).to.deep.equal(new Map(expected))
+      for (const [name, outcome] of outcomes)
+        expect(OUTCOMES[outcome], `${name}: ${outcome}`).to.include(name)
+      expect(outcomes).to.have.length(Object.values(OUTCOMES).flat().length)
     })
 
     it('is written down after each attempt, in order and without a gap, to its end', () => {
