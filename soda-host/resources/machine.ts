@@ -171,8 +171,8 @@ async function jail(isRoot: boolean): Promise<MachineFact> {
   ]
   // As root the jail belongs to another uid from the start, and so must this one.
   const drop = isRoot ? ['--reuid=65534', '--regid=65534', '--clear-groups', '--no-new-privs'] : []
-  // And as a user it stands in a namespace that counts processes, where that works.
-  const count = !isRoot && countsByNamespace() ? ['unshare', '--user', '--map-current-user', '--'] : []
+  // It stands in a namespace that counts processes, where that works.
+  const count = countsByNamespace() ? ['unshare', '--user', '--map-current-user', '--'] : []
   const result = await execa('setpriv', [...drop, ...count, 'bwrap', ...options, 'true'], {
     reject: false,
     timeout: TRY_TIMEOUT_MS

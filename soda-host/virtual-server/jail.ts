@@ -2,8 +2,8 @@
  * The jail of one virtual server, as the chain of commands that builds it. Pure.
  *
  * Goal: the guest kernel, which a hostile guest may have taken over, holds nothing but its own files.
- * Chain: sh (joins the cgroups, as root) → setpriv (own uid, no privilege, none to be gained) → sh (keeper) → prlimit
- * (no core dump, bounded files and processes) → taskset (one CPU) → bwrap (own user, mount, pid, net, ipc, uts and
+ * Chain: sh (joins the cgroups, as root) → setpriv (own uid, no privilege, none to be gained) → sh (keeper) →
+ * unshare (a count of processes) → prlimit (no core dump, bounded files and processes) → taskset (one CPU) → bwrap (own user, mount, pid, net, ipc, uts and
  * cgroup namespaces, system-call filter) → guest kernel. Each step becomes the next by exec, but for two: the keeper
  * waits for the rest, and bubblewrap forks an init for the pid namespace and waits for that.
  * Invariants: whichever process of these dies, all of the guest dies: `--die-with-parent` ties init to bubblewrap and
@@ -57,6 +57,8 @@ export interface JailSpec {
   hostCpu: number
   /** Undefined: not to be bounded here, because the processes of others would count too. */
   hostProcessesMax: number | undefined
+  /** In a user namespace made for that: processes of others do not count, even if they have the same uid. */
+  isCountedApart: boolean
   memoryFileSystemBytes: number
   diskBytes: number
   kernelPath: string
@@ -106,13 +108,12 @@ function processBound({ hostProcessesMax }: JailSpec): string[] {
 }
 
 /**
- * RLIMIT_NPROC counts the processes of a uid in a user namespace (Linux 5.14). Where the uid is not the server's own,
- * a namespace around the jail makes the count its own; the one of the jail itself comes too late for it.
+ * RLIMIT_NPROC counts the processes of a uid in a user namespace (Linux 5.14). The uid need not be the server's own: it
+ * may be the daemon's, or that of the same slot of another daemon. A namespace around the jail makes the count its
+ * own; the one of the jail itself comes too late for it.
  */
-function ownCount({ uid, hostProcessesMax }: JailSpec): string[] {
-  return uid === undefined && hostProcessesMax !== undefined
-    ? ['unshare', '--user', '--map-current-user', '--']
-    : []
+function ownCount({ isCountedApart }: JailSpec): string[] {
+  return isCountedApart ? ['unshare', '--user', '--map-current-user', '--'] : []
 }
 
 function bubblewrap(spec: JailSpec): string[] {

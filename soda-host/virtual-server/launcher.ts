@@ -161,7 +161,11 @@ class UmlLauncher implements ServerLauncher {
       ...(port && { network: { ...port, fd: NETWORK_FD } })
     })
     const paths = { kernelPath, initrdPath, imagePath, diskPath: files.disk, cpuinfoPath: files.cpuinfo }
-    const bounds = { ...knobs, hostProcessesMax: processBound(spec, knobs) }
+    const isCountedApart = countsByNamespace()
+    // A uid of its own will do where there is no such namespace; ours, that others use too, will not.
+    const isBounded = isCountedApart || uidOf(spec) !== undefined
+    const hostProcessesMax = isBounded ? knobs.hostProcessesMax : undefined
+    const bounds = { ...knobs, hostProcessesMax, isCountedApart }
     const jail = jailCommand({ ...bounds, ...paths, hostCpu, uid: uidOf(spec), command })
     const cable = port?.openSocket(NETWORK_FD) ?? []
     // Our copy of the socket is closed before anybody connects: the guest alone shall accept.
@@ -216,12 +220,6 @@ async function makeLayer(spec: LaunchSpec, { disk: path }: ServerFiles, knobs: H
 /** Servers get uids of their own only where we may hand them out. */
 function uidOf({ slot }: Pick<LaunchSpec, 'slot'>): number | undefined {
   return process.getuid?.() === 0 ? uidOfSlot(slot) : undefined
-}
-
-/** Only where no processes but the server's are counted. */
-function processBound(spec: LaunchSpec, { hostProcessesMax }: HostKnobs): number | undefined {
-  const isOwn = uidOf(spec) !== undefined || countsByNamespace()
-  return isOwn ? hostProcessesMax : undefined
 }
 
 async function removeGroup(group: ServerCgroup): Promise<void> {

@@ -2,6 +2,7 @@
 import { execa } from 'execa'
 import { chmod, chown, mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { countsByNamespace } from '../../soda-host/resources/host-kernel.ts'
 import { hostKnobs } from '../../soda-host/resources/limits.ts'
 import { listenForGuest } from '../../soda-host/virtual-server/channel-socket.ts'
 import { consoleWritten } from '../../soda-host/virtual-server/console-log.ts'
@@ -68,6 +69,7 @@ export async function attack(spec: LaunchSpec, options: AttackOptions): Promise<
     ...spec,
     ...knobs,
     uid: options.asUser === undefined ? uid : undefined,
+    isCountedApart: countsByNamespace(),
     diskPath: files.disk,
     cpuinfoPath: files.cpuinfo,
     command: umlArguments({ ...knobs, processesMax: spec.limits.processesMax, channelFd: CHANNEL_FD })

@@ -79,6 +79,16 @@ describe('a program that takes what it can get', function () {
     expect(readFileSync(`${group}/cgroup.procs`, 'utf8').split('\n').length).to.be.at.most(
       hostProcessesMax + 1
     )
+    // As the same slot of another daemon has: the host's kernel counts by uid.
+    const namesake = await guests.start(
+      shell('for i in 1 2 3 4 5 6 7 8; do sleep 1 & done; wait; echo done'),
+      {
+        slot: spec.slot
+      }
+    )
+    await namesake.listener.exited
+    expect([namesake.listener.text('stdout'), namesake.listener.text('stderr')]).to.deep.equal(['done\n', ''])
+    await namesake.server.kill()
     await server.kill()
     expect(await leftoversOf(spec)).to.deep.equal([])
     await neighbourLives()

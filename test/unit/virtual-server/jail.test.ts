@@ -11,6 +11,7 @@ const SPEC: JailSpec = {
   uid: 2_000_007,
   hostCpu: 3,
   hostProcessesMax: 41,
+  isCountedApart: true,
   memoryFileSystemBytes: 80_000_000,
   diskBytes: 50_000_000,
   kernelPath: '/state/kernel',
@@ -67,17 +68,24 @@ describe('jail command', () => {
     expect(command).to.include.members(['--core=1', '--memlock=0', '--nofile=256', '--msgqueue=0'])
   })
 
-  it('bounds processes: of a uid that is its own, or in a user namespace that is', () => {
-    expect(jailCommand(SPEC)).to.include('--nproc=41').and.not.include('unshare')
-    const shared = jailCommand({ ...SPEC, uid: undefined })
-    expect(shared).to.include('--nproc=41')
+  it('bounds processes in a user namespace that is its own, or else of its uid', () => {
+    const command = jailCommand(SPEC)
+    expect(command).to.include('--nproc=41')
     // Counted where the limit is set: the namespace comes first.
-    expect(shared.indexOf('unshare')).to.be.within(1, shared.indexOf('--nproc=41'))
-    expect(shared.slice(shared.indexOf('unshare'))).to.include.members(['--user', '--map-current-user'])
+    expect(command.indexOf('unshare')).to.be.within(1, command.indexOf('--nproc=41'))
+    expect(command.slice(command.indexOf('unshare'))).to.include.members(['--user', '--map-current-user'])
+    expect(jailCommand({ ...SPEC, isCountedApart: false }))
+      .to.include('--nproc=41')
+      .and.not.include('unshare')
   })
 
   it('bounds none where those of others would count too', () => {
-    const command = jailCommand({ ...SPEC, uid: undefined, hostProcessesMax: undefined }).join(' ')
+    const command = jailCommand({
+      ...SPEC,
+      uid: undefined,
+      hostProcessesMax: undefined,
+      isCountedApart: false
+    }).join(' ')
     expect(command).to.not.match(/nproc|unshare --user --map/)
   })
 
