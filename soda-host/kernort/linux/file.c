@@ -15,6 +15,9 @@
  * what is looked at is where they led.
  *
  * A file system of layers opens the file below as well; that is the same act.
+ * The layer that is written to can be mounted by itself: there all paths begin
+ * with LAYER, where guest init has put it. A file that is reached by its handle
+ * may have no path at all; each of those is written down.
  */
 
 #include <linux/dcache.h>
@@ -24,6 +27,7 @@
 #include <linux/path.h>
 #include <linux/sched.h>
 #include <linux/spinlock.h>
+#include <linux/string.h>
 
 #include "hooks.h"
 
@@ -37,15 +41,28 @@ enum operation {
 	CUT_SHORT,
 };
 
+/* soda-host/virtual-server/guest-init/boot.c */
+#define LAYER "/upper"
+
 /* Guards the room; held for as long as a record takes. */
 static DEFINE_SPINLOCK(path_lock);
 static char path_room[PATH_MAX];
+
+static bool is_watched_within(const char *path, bool is_reading)
+{
+	size_t layer = str_has_prefix(path, LAYER "/") ? strlen(LAYER) : 0;
+
+	return kernort_is_watched(path, is_reading) || (layer && kernort_is_watched(path + layer, is_reading));
+}
 
 /* The watched path of a file, in the room; NULL if there is none. */
 static const char *watched_path(const struct path *path, bool is_reading)
 {
 	const char *text = dentry_path_raw(path->dentry, path_room, sizeof(path_room));
-	bool is_watched = !IS_ERR(text) && kernort_is_watched(text, is_reading);
+	bool is_watched = !IS_ERR(text) && is_watched_within(text, is_reading);
+
+	if (IS_ROOT(path->dentry) && !d_is_dir(path->dentry))
+		is_watched = true;
 
 	if (!is_watched && path->mnt == current->fs->root.mnt)
 		return NULL;

@@ -208,6 +208,14 @@ describe('What Kernort sees in a guest', function () {
     expect(of('files', 'file')[1]?.fields['mode']).to.equal(0o100600)
   })
 
+  it('watched files in the layer below, and what is opened by its handle', () => {
+    const seen = of('beneath', 'file').map((record) => [record.fields['operation'], text(record, 'path')])
+    expect(seen[0]).to.deep.equal([WRITE, '/layer/upper/etc/shadow'])
+    expect(seen).to.have.length(2)
+    // Its path, if it is still known.
+    expect(seen[1]?.[0]).to.equal(READ)
+  })
+
   it('mounts, old calls and new ones, and a change of the root', () => {
     const seen = of('mounts', 'mount').map((record) => [
       record.fields['operation'],
