@@ -14,6 +14,7 @@ const BENCHES: Record<string, () => Promise<{ bench: (context: BenchContext) => 
   engine: () => import('./engine.ts'),
   seal: () => import('./seal.ts'),
   watched: () => import('./watched.ts'),
+  'sealed-log': () => import('./sealed-log.ts'),
   switch: () => import('./switch.ts'),
   shares: () => import('./shares.ts'),
   neighbour: () => import('./neighbour.ts'),

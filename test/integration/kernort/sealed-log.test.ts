@@ -109,6 +109,21 @@ describe('Sealed log of a virtual server', function () {
     expect((await recordsOf(log)).filter(({ kind }) => kind === 'clock')).to.have.length(3)
   })
 
+  it('holds every boot of a server that is started again, each behind the one before', async () => {
+    const spec = serverSpec(`${LEAP}; test -e again || { touch again; exit 1; }`, {
+      restart: { policy: 'on-failure' }
+    })
+    await host.create(spec)
+    await host.start(spec.id)
+    expect((await host.wait(spec.id)).state).to.equal('exited')
+    const log = await bytesOf(host.log(spec.id))
+    const report = await verifyLog([log], { opener: await logOpener(key) })
+    expect(report).to.deep.include({ isWhole: true, isEnded: true })
+    const records = await recordsOf(log)
+    expect(records.filter(({ kind }) => kind === 'boot').map(({ boot }) => boot)).to.deep.equal([0, 1])
+    expect(records.filter(({ kind }) => kind === 'clock').map(({ boot }) => boot)).to.deep.equal([0, 1])
+  })
+
   it('stays when its server was killed, and goes when that is destroyed', async () => {
     const id = await started(`${LEAP}; sleep 1000`)
     for await (const chunk of host.log(id, { follow: true })) if (chunk.length > 0) break

@@ -48,6 +48,29 @@ describe('Store of sealed logs', () => {
     }
   })
 
+  it('keeps the offset of every byte, over segments, restarts and what was given up', async () => {
+    await using directory = await temporaryDirectory()
+    const init = { directory: directory.path, bytesMax: 1000, segmentBytesMax: 250 }
+    const log = bytesOf('log', 3210)
+    for (let at = 0; at < log.length; at += 321) {
+      await using store = await LogStore.open(init)
+      expect(store.end).to.equal(at)
+      await store.append(log.subarray(at, at + 321))
+    }
+    await using store = await LogStore.open(init)
+    expect([store.start, store.end]).to.deep.equal([2250, 3210])
+    const read = async (from: number, to: number) =>
+      Buffer.concat(await Array.fromAsync(store.read(from, to))).equals(log.subarray(from, to))
+    for (const [from, to] of [
+      [2250, 3210],
+      [2499, 2501],
+      [3000, 3209],
+      [3210, 3210]
+    ] as const)
+      expect(await read(from, to), `${from} to ${to}`).to.equal(true)
+    expect(await codeOf(() => Array.fromAsync(store.read(2000, 2100)))).to.equal('ERR_LOG_ACCESS')
+  })
+
   it('takes a write back that a full disk cut, and goes on when there is room again', async function () {
     requires(this, 'root')
     await using directory = await temporaryDirectory()
