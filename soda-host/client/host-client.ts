@@ -90,6 +90,11 @@ export interface HostClient extends AsyncDisposable {
    */
   takeSnapshot(id: string, name: string, signal?: AbortSignal): Promise<Snapshot>
   removeSnapshot(id: string, name: string, signal?: AbortSignal): Promise<void>
+  /**
+   * Start its program again with the disk of a snapshot, after it has ended too. Not repeated once it may have arrived.
+   * @throws ERR_SNAPSHOT_UNKNOWN, ERR_SERVER_STATE, ERR_SLICE_FULL
+   */
+  restore(id: string, name: string, signal?: AbortSignal): Promise<Server>
   /** The owner needs the machine: freeze what may be frozen or, with `cpu`, leave it so much CPU in all. */
   reclaim(request?: ReclaimRequest, signal?: AbortSignal): Promise<Capacity>
   /** The machine is given again. */
@@ -259,6 +264,14 @@ class SocketClient implements HostClient {
 
   async removeSnapshot(id: string, name: string, signal?: AbortSignal): Promise<void> {
     await this.#tell({ method: 'DELETE', path: pathOf(id, 'snapshots'), query: { name }, signal })
+  }
+
+  restore(id: string, name: string, signal?: AbortSignal): Promise<Server> {
+    return this.#ask(
+      { method: 'POST', path: pathOf(id, 'restore'), json: { name }, signal },
+      api.server,
+      false
+    )
   }
 
   reclaim(request: ReclaimRequest = {}, signal?: AbortSignal): Promise<Capacity> {

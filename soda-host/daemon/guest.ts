@@ -113,11 +113,14 @@ export class Guest {
    */
   async boot(signal: AbortSignal): Promise<void> {
     const { boots } = this.#book.record
-    await this.remove({ keepsLayer: boots > 0 })
+    const keepsLayer = boots > 0 && this.#layerPath === undefined
+    await this.remove({ keepsLayer })
     await this.finishSealedLog()
-    if (boots === 0) await this.#with.directory.makeGuest(this.#book.id)
+    if (!keepsLayer) await this.#with.directory.makeGuest(this.#book.id)
+    // Of an earlier life.
+    if (this.#layerPath !== undefined) await rm(this.#paths.files, { force: true })
     // A number that was tried is used up.
-    else this.#book.commit({ boots: boots + 1 })
+    if (boots > 0) this.#book.commit({ boots: boots + 1 })
     await this.#checkOwnKernel()
     const sealedLog = await this.sealedLog()
     const log = await sealedLog.begin()
@@ -385,9 +388,17 @@ export class Guest {
     return this.#with.directory.server(this.#book.id)
   }
 
+  /** The snapshot that is to become its disk. */
+  get #layerPath(): string | undefined {
+    const { layer, state } = this.#book.record
+    if (layer === undefined || state !== 'booting') return undefined
+    return this.#with.directory.snapshot(this.#book.id, layer)
+  }
+
   #launchSpec(): LaunchSpec {
     const { spec, slot, hostCpu = 0, imageDigest, kernelDigest, boots: boot } = this.#book.record
     const directory = this.#paths.guest
+    const layerPath = this.#layerPath
     return {
       id: spec.id,
       limits: presentLimits(this.#book.record),
@@ -397,7 +408,8 @@ export class Guest {
       slot,
       hostCpu,
       boot,
-      isRestartable: isRestartable(this.#book.record)
+      isRestartable: isRestartable(this.#book.record),
+      ...(layerPath !== undefined && { layerPath })
     }
   }
 }

@@ -182,6 +182,11 @@ export class Host {
     await this.#servers.entry(id).snapshots.remove(name)
   }
 
+  /** @throws ERR_SNAPSHOT_UNKNOWN, ERR_SERVER_STATE, ERR_SLICE_FULL, ERR_HOST_RECLAIMED, ERR_SERVER_UNKNOWN */
+  async restore(id: string, name: string): Promise<Server> {
+    return describe(await this.#servers.restore(id, name))
+  }
+
   /** @throws ERR_DUMP_KEY, ERR_SERVER_STATE, ERR_SERVER_UNKNOWN */
   async dump(id: string, client: AbortSignal): Promise<AsyncGenerator<Uint8Array>> {
     const idleMs = this.#init.timing.bodyIdleMs

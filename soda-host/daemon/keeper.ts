@@ -32,7 +32,7 @@ import { LeaseWatch } from './lease-watch.ts'
 import type { DaemonLog } from './log.ts'
 import { ServerBook, until, type BookComponents } from './server-book.ts'
 import { nextRestart, restartPauseMs, type LifeEnd } from './restart.ts'
-import { isEnded, isRestartable, isToBeFrozen, noticed, type ServerRecord } from './server-record.ts'
+import { baseOf, isEnded, isRestartable, isToBeFrozen, noticed, type ServerRecord } from './server-record.ts'
 
 export interface KeeperComponents extends BookComponents, GuestComponents {
   log: DaemonLog
@@ -111,14 +111,17 @@ export class Keeper {
 
   /**
    * Start the program again in a new guest, whatever its policy says: TERM now, KILL after `graceMs`; at once if it
-   * waits to be started again. @throws ERR_SERVER_STATE unless it runs or waits
+   * waits to be started again. With the name of a snapshot, its disk becomes that first.
+   * @throws ERR_SERVER_STATE unless it runs or waits
    */
-  restart(graceMs: number): void {
+  restart(graceMs: number, layer?: string): void {
     const { state, cut, restarts } = this.book.record
     if (cut !== undefined || (state !== 'running' && state !== 'restarting'))
       throw new HostError('ERR_SERVER_STATE', `server ${this.book.id} is ${cut ? 'being stopped' : state}`)
-    if (state === 'running') this.book.commit({ again: { killAtMs: Date.now() + graceMs } })
-    else if (restarts !== undefined) this.book.commit({ restarts: { ...restarts, dueAtMs: Date.now() } })
+    const next = layer === undefined ? {} : { layer }
+    if (state === 'running') this.book.commit({ ...next, again: { killAtMs: Date.now() + graceMs } })
+    else if (restarts !== undefined)
+      this.book.commit({ ...next, restarts: { ...restarts, dueAtMs: Date.now() } })
     void this.#freezing.settleSoon()
   }
 
@@ -172,6 +175,7 @@ export class Keeper {
     const runs = (): boolean =>
       this.book.record.state === 'running' &&
       this.book.record.cut === undefined &&
+      this.book.record.again === undefined &&
       this.guest.running === guest
     const stopped = new HostError('ERR_SERVER_STATE', `server ${this.book.id} does not run`)
     if (guest === undefined || !runs()) throw stopped
@@ -314,7 +318,7 @@ export class Keeper {
     this.#freezing.forget()
     await this.guest.boot(this.#beforeProgram)
     const now = Date.now()
-    await this.#commitSurely(({ exit: _ofEarlier, ...record }) => {
+    await this.#commitSurely(({ exit: _ofEarlier, layer: _taken, ...record }) => {
       const startedAtMs = record.startedAtMs ?? now
       return { ...record, state: 'running', startedAtMs, lifeStartedAtMs: now }
     }, 'running')
@@ -344,9 +348,7 @@ export class Keeper {
     await this.#untilDue()
     await this.#commitSurely((record) => {
       const { process: _gone, lifeStartedAtMs: _before, ...rest } = record
-      const { outputSeenBytes: outputBytes, stdin, usage, boots } = record
-      const base = { outputBytes, stdinBytes: stdin.takenBytes, cpuSeconds: usage.cpuSeconds }
-      return { ...rest, state: 'booting', boots: Math.max(1, boots), base }
+      return { ...rest, state: 'booting', boots: Math.max(1, record.boots), base: baseOf(record) }
     }, 'booting')
   }
 

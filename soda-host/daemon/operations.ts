@@ -385,6 +385,16 @@ export const operations: readonly Operation[] = [
       return NOTHING
     }
   }),
+  operation('restore', {
+    method: 'POST',
+    path: '/v1/servers/{id}/restore',
+    summary:
+      "Start a server's program again in a new guest with the disk that a snapshot holds; what runs is killed. One that " +
+      'has ended gets its part of the slice again, if there is room and its lease goes on',
+    body: api.snapshotRequest,
+    answer: api.server,
+    run: async ({ host, id, body }) => json(await host.restore(id, body.name))
+  }),
   operation('dump', {
     method: 'GET',
     path: '/v1/servers/{id}/dump',

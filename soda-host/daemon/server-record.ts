@@ -99,6 +99,8 @@ export const serverRecord = z.strictObject({
   /** Offsets of what is kept of it. */
   logRange: z.strictObject({ start: z.int().min(0), end: z.int().min(0) }).default({ start: 0, end: 0 }),
   usage,
+  /** The snapshot that its next guest begins with. */
+  layer: snapshot.shape.name.exactOptional(),
   /** Copies of its writable layer. One that is not whole is being made, or was when a daemon died. */
   snapshots: z.array(snapshot.extend({ isWhole: z.boolean() })).default([]),
   /** Set first when a server is destroyed: whoever finds it so finishes the work. */
@@ -177,6 +179,23 @@ export function presentLimits(record: ServerRecord): Limits {
  */
 export function isToBeFrozen({ frozenBy: by, state, cut, again }: ServerRecord): boolean {
   return by.length > 0 && state === 'running' && cut === undefined && again === undefined
+}
+
+/** One that has ended, as it is when it starts again with the disk of a snapshot. */
+export function revived(
+  record: ServerRecord,
+  layer: string,
+  place: Pick<ServerRecord, 'slot' | 'published'>
+): ServerRecord {
+  const { endedAtMs: _end, exit: _exit, reason: _reason, cut: _cut, again: _again, ...rest } = record
+  const { filesBytes: _files, process: _process, lifeStartedAtMs: _life, ...kept } = rest
+  const base = baseOf(record)
+  return { ...kept, ...place, layer, base, state: 'booting', boots: Math.max(1, record.boots) }
+}
+
+/** What the guests so far had put out, taken in and used. */
+export function baseOf({ outputSeenBytes, stdin, usage: used }: ServerRecord): ServerRecord['base'] {
+  return { outputBytes: outputSeenBytes, stdinBytes: stdin.takenBytes, cpuSeconds: used.cpuSeconds }
 }
 
 /** Its writable layer, output and input are such that another guest can go on after a sudden end. */

@@ -25,6 +25,7 @@ import {
   isEnded,
   leaseOf,
   newRecord,
+  revived,
   snapshotBytes,
   type ServerRecord
 } from './server-record.ts'
@@ -212,6 +213,36 @@ export class Servers {
     const { keeper } = this.entry(id)
     this.#reclaim.assertGiven()
     keeper.restart(graceMs)
+    return keeper.book.record
+  }
+
+  /**
+   * Start its program again in a new guest, with the disk that a snapshot holds; what is running is killed at once. One
+   * that has ended gets its part of the slice again.
+   * @throws ERR_SNAPSHOT_UNKNOWN, ERR_SERVER_STATE, ERR_SLICE_FULL, ERR_HOST_RECLAIMED, ERR_SERVER_UNKNOWN
+   */
+  async restore(id: string, name: string): Promise<ServerRecord> {
+    return this.entry(id).snapshots.with(name, () => {
+      this.#reclaim.assertGiven()
+      const { keeper } = this.entry(id)
+      if (isEnded(keeper.book.record)) return this.#revive(id, name)
+      keeper.restart(0, name)
+      return keeper.book.record
+    })
+  }
+
+  /** As a daemon does that finds it on record, about to boot. */
+  #revive(id: string, name: string): ServerRecord {
+    const before = this.entry(id)
+    const { record } = before.keeper.book
+    if (leaseOf(record).expiresAtMs <= Date.now())
+      throw new HostError('ERR_SERVER_STATE', `the lease of server ${id} has expired`)
+    this.#assertRoom(grantedLimits(record))
+    const place = { slot: this.#freeSlot(), published: this.#published(record.spec) }
+    const next = revived(record, name, place)
+    before.keeper.book.replace(next)
+    before.gone.abort()
+    const { keeper } = this.#enter(next)
     return keeper.book.record
   }
 

@@ -50,8 +50,15 @@ export class Snapshots {
     return this.#entries.filter(({ isWhole }) => isWhole).map(({ isWhole: _true, ...snapshot }) => snapshot)
   }
 
-  /** @throws ERR_SNAPSHOT_UNKNOWN */
-  find(name: string): Snapshot {
+  /** `use` one, which is there meanwhile. @throws ERR_SNAPSHOT_UNKNOWN */
+  with<T>(name: string, use: () => T): Promise<T> {
+    return this.#inTurn(async () => {
+      this.#find(name)
+      return use()
+    })
+  }
+
+  #find(name: string): Snapshot {
     const found = this.list().find((snapshot) => snapshot.name === name)
     if (found !== undefined) return found
     throw new HostError('ERR_SNAPSHOT_UNKNOWN', `server ${this.#id} has no snapshot ${name}`)
@@ -65,10 +72,12 @@ export class Snapshots {
     return this.#inTurn(() => this.#take(name))
   }
 
-  /** A no-op for one that is not there. */
+  /** A no-op for one that is not there. @throws ERR_SERVER_STATE while the next guest is to begin with it */
   remove(name: string): Promise<void> {
     return this.#inTurn(async () => {
       if (!this.#entries.some((entry) => entry.name === name)) return
+      if (this.#with.keeper.book.record.layer === name)
+        throw new HostError('ERR_SERVER_STATE', `server ${this.#id} is to start with snapshot ${name}`)
       this.#with.keeper.book.commit({ snapshots: this.#without(name) })
       await rm(this.#path(name), { force: true })
     })
@@ -94,7 +103,7 @@ export class Snapshots {
       await rm(path, { force: true })
       throw error
     }
-    return this.find(name)
+    return this.#find(name)
   }
 
   async #copy(name: string, path: string): Promise<void> {

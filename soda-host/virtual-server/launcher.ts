@@ -210,9 +210,11 @@ function isAgain({ boot = 0 }: LaunchSpec): boolean {
   return boot > 0
 }
 
-/** A fresh one, or the one that an earlier guest left. @throws ERR_BOOT_FAILED when it left none */
+/** A copy of an earlier one, a fresh one, or the one that an earlier guest left. @throws ERR_BOOT_FAILED when it left none */
 async function makeLayer(spec: LaunchSpec, { disk: path }: ServerFiles, knobs: HostKnobs): Promise<void> {
-  if (!isAgain(spec)) await createWritableLayer({ path, sizeBytes: knobs.diskBytes, uid: uidOf(spec) })
+  const { layerPath: copyOf } = spec
+  if (copyOf !== undefined || !isAgain(spec))
+    await createWritableLayer({ path, sizeBytes: knobs.diskBytes, uid: uidOf(spec), copyOf })
   else if ((await stat(path).catch(() => undefined))?.isFile() !== true)
     throw new HostError('ERR_BOOT_FAILED', 'the writable layer of the earlier guest is gone')
 }

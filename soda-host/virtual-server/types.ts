@@ -62,9 +62,9 @@ export interface LaunchSpec {
    * 0: a fresh layer is made, otherwise the one in the directory is taken. @default 0
    */
   boot?: number
-  /** Further guests may follow: the layer is made such that it survives the sudden death of one. @default false */
+  /** Further guests may follow: what the layer holds before the program starts survives the death of the host. @default false */
   isRestartable?: boolean
-  /** What `copyLayer` of an earlier guest with the same `diskBytes` made, to begin with. @default an empty layer */
+  /** What `copyLayer` of an earlier guest with the same `diskBytes` made: the layer becomes that, whatever `boot` is. */
   layerPath?: string
   /** Where a stamped kernel writes its sealed log; it does not boot without. */
   log?: LogAttachment

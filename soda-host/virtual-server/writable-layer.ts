@@ -3,6 +3,7 @@ import { chmod, chown, open } from 'node:fs/promises'
 import { HostError } from '../../src/errors.ts'
 import { MIB } from '../../src/constants.ts'
 import { hostPath } from '../resources/host-programs.ts'
+import { copySparse } from './layer-copy.ts'
 
 const TIMEOUT_MS = 30_000
 
@@ -22,24 +23,18 @@ export interface WritableLayerSpec {
   sizeBytes: number
   /** Undefined: stays our own. */
   uid: number | undefined
+  /** A copy of an earlier layer of the same size, to begin with. */
+  copyOf?: string | undefined
 }
 
 /**
- * A fresh ext4 in a sparse file: this is the server's disk quota.
+ * A fresh ext4 in a sparse file, or a copy of one: this is the server's disk quota.
  * @throws ERR_JAIL when it cannot be made (disk full, size below about 2 MiB)
  */
-export async function createWritableLayer({ path, sizeBytes, uid }: WritableLayerSpec): Promise<void> {
+export async function createWritableLayer(spec: WritableLayerSpec): Promise<void> {
+  const { path, sizeBytes, uid, copyOf } = spec
   try {
-    await using file = await open(path, 'w', 0o600)
-    await file.truncate(sizeBytes)
-    // assume_storage_prezeroed came with e2fsprogs 1.47.
-    const options = [...OPTIONS, '-J', `size=${journalMib(sizeBytes)}`, '-E']
-    const fast = await makeFileSystem(path, [...options, `${LAZY},assume_storage_prezeroed=1`])
-    if (!fast)
-      await execa('mkfs.ext4', [...options, LAZY, path], {
-        timeout: TIMEOUT_MS,
-        env: { PATH: hostPath() }
-      })
+    await (copyOf === undefined ? makeLayer(path, sizeBytes) : copySparse(copyOf, path))
     await chmod(path, 0o600)
     if (uid !== undefined) await chown(path, uid, uid)
   } catch (cause) {
@@ -47,6 +42,19 @@ export async function createWritableLayer({ path, sizeBytes, uid }: WritableLaye
       cause
     })
   }
+}
+
+async function makeLayer(path: string, sizeBytes: number): Promise<void> {
+  await using file = await open(path, 'w', 0o600)
+  await file.truncate(sizeBytes)
+  // assume_storage_prezeroed came with e2fsprogs 1.47.
+  const options = [...OPTIONS, '-J', `size=${journalMib(sizeBytes)}`, '-E']
+  const fast = await makeFileSystem(path, [...options, `${LAZY},assume_storage_prezeroed=1`])
+  if (!fast)
+    await execa('mkfs.ext4', [...options, LAZY, path], {
+      timeout: TIMEOUT_MS,
+      env: { PATH: hostPath() }
+    })
 }
 
 function journalMib(sizeBytes: number): number {

@@ -47,7 +47,8 @@ export function fakeLauncher(): ServerLauncher {
 async function launch(spec: LaunchSpec, listener: ServerListener): Promise<RunningServer> {
   for (const path of [spec.kernelPath, spec.initrdPath, spec.imagePath])
     if (!existsSync(path)) throw new HostError('ERR_BOOT_FAILED', `no such file: ${path}`)
-  if (!(spec.boot ?? 0)) await rm(join(spec.directory, 'guest'), { recursive: true, force: true })
+  if (!(spec.boot ?? 0) || spec.layerPath !== undefined)
+    await rm(join(spec.directory, 'guest'), { recursive: true, force: true })
   else if (!existsSync(join(spec.directory, 'guest')))
     throw new HostError('ERR_BOOT_FAILED', 'the layer of the earlier guest is gone')
   if (spec.layerPath !== undefined) await execa('tar', ['-C', spec.directory, '-xf', spec.layerPath])

@@ -107,7 +107,7 @@ static void mark_layer(const char *number)
 
 void secure_layer(void)
 {
-	if (is_layer_kept)
+	if (is_layer_kept || upload_sequence() > 0)
 		sync();
 }
 

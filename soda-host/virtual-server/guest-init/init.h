@@ -40,7 +40,7 @@ struct span {
 
 /* boot.c */
 void boot(void);
-/* What is in the layer now survives a sudden end, if another guest may need it. */
+/* The files that were handed over survive a sudden end, and are in every copy of the layer. */
 void secure_layer(void);
 void power_off(void) __attribute__((noreturn));
 /* Write to the console. */

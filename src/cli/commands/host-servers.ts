@@ -75,6 +75,16 @@ export function extendCommand(): Command {
   })
 }
 
+export function restoreCommand(): Command {
+  const command = new Command('restore')
+    .description("start a virtual server's program again, with the disk that a snapshot holds")
+    .argument('<server>', 'its id, as `ishare host ps` tells; what runs in it is killed')
+    .argument('<name>', 'of the snapshot, as `ishare host snapshots` tells')
+  return hostOptions(command).action(async (id: string, name: string, flags: Flags) =>
+    print(await (await openHost(flags)).restore(id, name), flags)
+  )
+}
+
 export function reclaimCommand(): Command {
   const command = new Command('reclaim')
     .description(

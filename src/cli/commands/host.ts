@@ -17,6 +17,7 @@ import {
   reclaimCommand,
   resizeCommand,
   restartCommand,
+  restoreCommand,
   returnCommand,
   thawCommand
 } from './host-servers.ts'
@@ -91,6 +92,7 @@ export function hostCommand(): Command {
     .addCommand(restartCommand())
     .addCommand(snapshotCommand())
     .addCommand(snapshotsCommand())
+    .addCommand(restoreCommand())
     .addCommand(dumpCommand())
     .addCommand(extendCommand())
     .addCommand(reclaimCommand())

@@ -1,6 +1,8 @@
 import { expect } from 'chai'
+import { once } from 'node:events'
 import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { hostClient, type HostClient } from '../../../soda-host/client/index.ts'
 import type { DaemonConfig } from '../../../soda-host/daemon/index.ts'
 import { SNAPSHOTS_MAX } from '../../../soda-host/daemon/limits.ts'
@@ -8,7 +10,7 @@ import { MIB } from '../../../src/constants.ts'
 import { SUITE_SLICE } from '../../compliance/run-host.suite.ts'
 import { startDaemonProcess, type DaemonProcess } from '../../helpers/daemon/daemon-process.ts'
 import { fakeArtifacts } from '../../helpers/daemon/fake-artifacts.ts'
-import { serverSpec } from '../../helpers/daemon/server-spec.ts'
+import { bytesOf, serverSpec, textOf } from '../../helpers/daemon/server-spec.ts'
 import { codeOf } from '../../helpers/errors.ts'
 import { temporaryDirectory } from '../../helpers/temporary.ts'
 
@@ -20,7 +22,7 @@ function deathOf({ ended }: DaemonProcess): AbortSignal {
 }
 
 describe('snapshots', function () {
-  this.timeout(120_000)
+  this.timeout(300_000)
 
   let resources: AsyncDisposableStack
   let config: DaemonConfig
@@ -158,6 +160,88 @@ describe('snapshots', function () {
       for (const name of names) await host.removeSnapshot(id, name)
     }
     expect(deaths).to.be.greaterThan(3)
+  })
+
+  /** What was in its file when it began, a line for each time that it began. */
+  async function begunWith(id: string, times: number): Promise<string[]> {
+    const begun = (text: string): string[] => text.split('\n').filter((line) => line.startsWith('has'))
+    for (;;) {
+      const lines = begun(textOf(await bytesOf(host.output(id, { offset: 0, follow: false })), 1))
+      if (lines.length >= times) return lines
+      await delay(20)
+    }
+  }
+
+  it('are what a server goes on with when they are restored, running or ended', async () => {
+    await start()
+    const id = await running('echo has $(cat file 2>/dev/null); echo x >> file; echo x > $ISHARE_OUT/out')
+    await host.takeSnapshot(id, 'one')
+    await host.restart(id, { graceMs: 0 })
+    await begunWith(id, 2)
+    await host.takeSnapshot(id, 'two')
+    expect(await codeOf(() => host.restore(id, 'three'))).to.equal('ERR_SNAPSHOT_UNKNOWN')
+    await host.restore(id, 'one')
+    expect(await begunWith(id, 3)).to.deep.equal(['has', 'has x', 'has x'])
+    await host.stop(id, { graceMs: 0 })
+    expect((await host.wait(id)).state).to.equal('exited')
+    expect((await host.capacity()).used.servers).to.equal(0)
+    await host.restore(id, 'two')
+    expect((await begunWith(id, 4)).at(-1)).to.equal('has x x')
+    const server = await host.inspect(id)
+    expect(server).to.not.have.any.keys('exit', 'reason', 'endedAtMs', 'files')
+    expect((await host.capacity()).used.servers).to.equal(1)
+    await daemon.kill()
+    await start()
+    await host.stop(id, { graceMs: 0 })
+    expect((await host.wait(id)).reason?.code).to.equal('stopped')
+  })
+
+  it('are not restored where there is no room any more, nor beyond the lease', async () => {
+    config = { ...config, slice: { ...config.slice, servers: 1 } }
+    await start()
+    const id = await running('true')
+    await host.takeSnapshot(id, 'one')
+    await host.stop(id, { graceMs: 0 })
+    await host.wait(id)
+    const other = await running('true')
+    expect(await codeOf(() => host.restore(id, 'one'))).to.equal('ERR_SLICE_FULL')
+    await host.destroy(other)
+    const short = serverSpec('echo up; exec sleep 1000', { expiresAtMs: Date.now() + 2500 })
+    await host.create(short)
+    await host.start(short.id)
+    while ((await host.inspect(short.id)).state !== 'running') await delay(20)
+    await host.takeSnapshot(short.id, 'one')
+    await host.wait(short.id)
+    expect(await codeOf(() => host.restore(short.id, 'one'))).to.equal('ERR_SERVER_STATE')
+    await host.restore(id, 'one')
+    expect((await host.inspect(id)).state).to.be.oneOf(['booting', 'running'])
+  })
+
+  it('are restored whole or not at all, wherever the daemon dies', async () => {
+    await start()
+    const id = await running('echo has $(cat file 2>/dev/null); echo x >> file')
+    await host.takeSnapshot(id, 'one')
+    await daemon.kill()
+    let lives = 1
+    for (let step = 1, died = true; died; step++) {
+      await start(step)
+      const death = deathOf(daemon)
+      const restored = host.restore(id, 'one', death).then(() => begunWith(id, lives + 1))
+      died = await Promise.race([
+        restored.then(() => daemon.child.signalCode !== null),
+        once(death, 'abort').then(() => true)
+      ]).catch(() => true)
+      // What waits for the first daemon is answered by the second.
+      await daemon.kill()
+      await start()
+      await host.restore(id, 'one')
+      const lines = await begunWith(id, lives + 1)
+      await restored.catch(() => undefined)
+      lives = lines.length
+      expect(new Set(lines.slice(1))).to.deep.equal(new Set(['has x']))
+      await daemon.kill()
+    }
+    await start()
   })
 
   it('half made are removed at the start, and no other file is taken for one', async () => {
