@@ -113,10 +113,9 @@ export class Guest {
    */
   async boot(signal: AbortSignal): Promise<void> {
     const { boots } = this.#book.record
-    const keepsLayer = boots > 0 && this.#layerPath === undefined
-    await this.remove({ keepsLayer })
+    await this.remove({ keepsLayer: boots > 0 })
     await this.finishSealedLog()
-    if (!keepsLayer) await this.#with.directory.makeGuest(this.#book.id)
+    if (boots === 0 || this.#layerPath !== undefined) await this.#with.directory.makeGuest(this.#book.id)
     // Of an earlier life.
     if (this.#layerPath !== undefined) await rm(this.#paths.files, { force: true })
     // A number that was tried is used up.
