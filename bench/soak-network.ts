@@ -15,6 +15,8 @@ const WARM_UP = 1 / 3
 const PARTS = 4
 /** By so much the least of the last part may be above the most of the first. */
 const GROWTH_MAX = 1.1
+/** In a minute; with fewer in all, the machine has other work, and one that takes long may well not be done yet. */
+const ROUNDS_MIN = 240
 /** Follows the work of two minutes, which other work on the machine changes. */
 const TRACKED_PER_ROUND = `${TRACKED}, for each round of the minute`
 const TRACKED_GROWTH_MAX = 1.5
@@ -42,8 +44,10 @@ function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0)
 }
 
-/** What did not count on from one sample to the next. */
+/** What did not count on from one sample to the next, while the rest went on, or with all the rest. */
 function stalls(before: Sample, now: Sample): string[] {
+  const done = roundsOf(now.work) - roundsOf(before.work)
+  if (done > 0 && done < ROUNDS_MIN) return []
   return now.work.flatMap(({ counts }, guest) =>
     Object.entries(counts)
       .filter(([name, count]) => count <= (before.work[guest]?.counts[name] ?? 0))
