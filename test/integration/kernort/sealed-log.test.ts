@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import { hostClient, type HostClient } from '../../../soda-host/client/index.ts'
@@ -78,6 +78,25 @@ describe('Sealed log of a virtual server', function () {
     const steps = records.filter(({ kind }) => kind === 'clock')
     expect(steps.map(({ comm, uid }) => [comm, uid])).to.deep.equal([['date', 0]])
     expect(Number(steps[0]?.fields['stepNs']) / SECOND_NS).to.be.within(3598, 3600.1)
+  })
+
+  it('opens for nobody but its tenant, whatever files the landlord has', async () => {
+    const id = await started('echo a secret of the guest > /dev/console; sh -c "exit 0" "another secret"')
+    await host.wait(id)
+    const log = await bytesOf(host.log(id))
+    const kernel = await readFile(join(config.artifactsPath, '../stamped'))
+    for (const word of ['a secret of the guest', 'another secret', 'ubd0rc=', '/bin/sh', 'swapper'])
+      expect(log.includes(word), word).to.equal(false)
+    const genuine = await recordsOf(log)
+    expect(genuine.length).to.be.above(1)
+    // The one key that is in the image is public; so is every other that the landlord makes.
+    const other = await logOpener(createLogKey())
+    expect(kernel.includes(Buffer.from(key.publicKey))).to.equal(true)
+    expect(kernel.includes(Buffer.from(key.privateKey))).to.equal(false)
+    const report = await verifyLog([log], { opener: other })
+    expect(report).to.include({ isWhole: false, records: 0 })
+    const cut = await verifyLog([log.subarray(0, -1)], { opener: await logOpener(key) })
+    expect(cut.isEnded).to.equal(false)
   })
 
   it('is read by range, and as it grows', async () => {
