@@ -4,7 +4,7 @@
  * Outcome: it hurts its own server only; the bounds of the lease hold on the host's side.
  */
 import { expect } from 'chai'
-import { readFileSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { hostKnobs } from '../../../soda-host/resources/limits.ts'
 import { requires } from '../../helpers/capabilities.ts'
 import { readFiles, RecordingListener } from '../../helpers/launched.ts'
@@ -63,6 +63,24 @@ describe('a program that takes what it can get', function () {
     const { size, blocks } = statSync(`${spec.directory}/disk.ext4`)
     expect(size).to.equal(spec.limits.diskBytes)
     expect(blocks * BLOCK_BYTES).to.be.at.most(spec.limits.diskBytes + MIB)
+    expect((await readFiles(server.getFiles())).get('small')?.toString()).to.equal('kept\n')
+    await neighbourLives()
+  })
+
+  it('makes files without end on its own disk only, and goes on when they are gone', async () => {
+    const script = `mkdir d; cd d; seq 5000 | xargs touch 2>/dev/null; echo "made $(ls | wc -l)"; cd ..
+rm -r d; echo kept > "$ISHARE_OUT/small"; echo done`
+    const diskBytes = 16 * MIB
+    const first = await guests.spec()
+    const { server, listener, spec } = await guests.start(shell(script), {
+      limits: { ...first.limits, diskBytes }
+    })
+    await listener.exited
+    const [, made] = /^made (\d+)\ndone\n$/.exec(listener.text('stdout')) ?? []
+    // As many as mkfs gives a disk of this size, less those of the system.
+    expect(Number(made)).to.be.within(1000, 4096)
+    expect(readdirSync(spec.directory).length).to.be.lessThan(20)
+    expect(statSync(`${spec.directory}/disk.ext4`).blocks * BLOCK_BYTES).to.be.at.most(diskBytes + MIB)
     expect((await readFiles(server.getFiles())).get('small')?.toString()).to.equal('kept\n')
     await neighbourLives()
   })

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { machineFacts } from '../../../soda-host/resources/index.ts'
 import { isHostKernelAtLeast } from '../../../soda-host/resources/host-kernel.ts'
+import { diskScheduler, diskShareFact } from '../../../soda-host/resources/disk-share.ts'
 import { limitFacts, ptraceFact, seccompFact } from '../../../soda-host/resources/machine.ts'
 import { findProgram, hostPath } from '../../../soda-host/resources/host-programs.ts'
 import { codeOf } from '../../helpers/errors.ts'
@@ -78,6 +79,21 @@ describe('facts of the machine', () => {
     expect(warned(['memory', 'pids'], false, false)).to.deep.equal(['limit-uid', 'limit-cpu'])
   })
 
+  it('say that the disk is shared by weight only where its scheduler does that', () => {
+    for (const controllers of [['io'], ['blkio', 'cpu']])
+      expect(diskShareFact(controllers, 'bfq').status).to.equal('ok')
+    for (const [controllers, scheduler] of [
+      [['io'], 'mq-deadline'],
+      [['cpu'], 'bfq'],
+      [['blkio'], undefined]
+    ] as const)
+      expect(diskShareFact(controllers, scheduler))
+        .to.include({ status: 'warn' })
+        .and.to.have.property('advice')
+        .not.equal('')
+    expect(diskScheduler('/proc')).to.equal(undefined)
+  })
+
   it('compare versions of kernels as numbers', () => {
     const isAtLeast = (version: string) => isHostKernelAtLeast([5, 14], version)
     expect(
@@ -90,6 +106,7 @@ describe('facts of the machine', () => {
     const guide = await readFile(join(import.meta.dirname, '../../../docs/guides/without-root.md'), 'utf8')
     for (const { name } of limitFacts({ controllers: [], isRoot: false, countsByNamespace: false }))
       expect(guide).to.include(`\`${name}\``)
+    expect(guide).to.include('`limit-disk-share`')
   })
 
   it('look into sbin also for an ordinary user', () => {
