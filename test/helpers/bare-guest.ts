@@ -23,6 +23,8 @@ export interface BareGuestOptions {
   parameters?: readonly string[]
   /** Descriptors that it inherits as well, from `EXTRA_FD` on. */
   fds?: readonly number[]
+  /** Words before the kernel's: a command that opens more of them and becomes the kernel. */
+  opener?: readonly string[]
 }
 
 /** A real guest without jail, cgroup or daemon: kernel, init and channel alone. */
@@ -49,6 +51,7 @@ export async function bareGuest(options: BareGuestOptions = {}): Promise<BareGue
     await createWritableLayer({ path: disk, sizeBytes: diskBytes, uid: undefined })
     const socketPath = join(directory.path, 's')
     const command = [
+      ...(options.opener ?? []),
       options.kernelPath ?? artifacts.kernelPath,
       `mem=${memoryBytes / MIB}M`,
       ...['seccomp=off', 'con=null', 'con0=null,fd:1', 'quiet', `initrd=${artifacts.initrdPath}`],

@@ -1,6 +1,6 @@
 /** A bare guest whose kernel is stamped for a key of the test, and its sealed log, opened. */
 import { randomBytes } from 'node:crypto'
-import { open, readFile } from 'node:fs/promises'
+import { open, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readArtifacts } from '../../soda-host/factory/artifacts.ts'
 import { stampKernel } from '../../soda-host/factory/stamp.ts'
@@ -17,8 +17,13 @@ export interface WatchedGuest extends AsyncDisposable {
   read(): Promise<{ records: LogRecord[]; findings: Finding[] }>
 }
 
+export interface WatchedGuestOptions extends BareGuestOptions {
+  /** A compiled rule table; the kernel is stamped with its digest. */
+  rules?: { bytes: Uint8Array; digest: string }
+}
+
 /** Boot one; the spool is larger than any test's log, so its first file is the log. */
-export async function watchedGuest(options: BareGuestOptions = {}): Promise<WatchedGuest> {
+export async function watchedGuest({ rules, ...options }: WatchedGuestOptions = {}): Promise<WatchedGuest> {
   const resources = new AsyncDisposableStack()
   try {
     const directory = resources.use(await temporaryDirectory())
@@ -26,16 +31,25 @@ export async function watchedGuest(options: BareGuestOptions = {}): Promise<Watc
     const key = createLogKey()
     const kernelPath = join(directory.path, 'stamped')
     const stamp = { serverId: randomBytes(16), showsSeverity: true, policy: Buffer.alloc(0) }
-    await stampKernel(artifacts.kernel.path, kernelPath, { ...stamp, recipients: [key.publicKey] })
+    await stampKernel(artifacts.kernel.path, kernelPath, {
+      ...stamp,
+      recipients: [key.publicKey],
+      ...(rules === undefined ? {} : { rulesetSha256: Buffer.from(rules.digest, 'hex') })
+    })
     const paths = ['a', 'b'].map((name) => join(directory.path, name))
     const spool = await Promise.all(paths.map((path) => open(path, 'ax', 0o600)))
     for (const file of spool) resources.defer(() => file.close())
+    const tablePath = join(directory.path, 'table')
+    if (rules !== undefined) await writeFile(tablePath, rules.bytes)
+    const table = rules === undefined ? [] : [resources.use(await open(tablePath, 'r'))]
     const guest = resources.use(
       await bareGuest({
         ...options,
         kernelPath,
-        fds: spool.map(({ fd }) => fd),
+        fds: [...spool, ...table].map(({ fd }) => fd),
         parameters: [
+          ...(options.parameters ?? []),
+          ...table.map(() => `kernort.rules_fd=${EXTRA_FD + 2}`),
           `kernort.fd=${EXTRA_FD},${EXTRA_FD + 1}`,
           `kernort.spool=${SPOOL_BYTES}`,
           'kernort.boot=0'

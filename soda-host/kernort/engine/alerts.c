@@ -44,17 +44,17 @@ static void tell(struct kernort_engine *engine, u32 index)
 {
 	const struct kernort_ruleset_rule *rule = &engine->rules->rules[index];
 	const struct kernort_packet *packet = engine->scene.packet;
-	struct kernort_alert alert = { .rule = index,
-				       .gid = rule->gid,
-				       .sid = rule->sid,
-				       .rev = rule->rev,
-				       .action = rule->action,
-				       .priority = rule->priority,
-				       .time_us = packet->time_us,
-				       .family = packet->source.family,
-				       .ip_protocol = packet->ip_protocol,
-				       .source_port = packet->source_port,
-				       .destination_port = packet->destination_port };
+	struct kernort_detection alert = { .rule = index,
+					   .gid = rule->gid,
+					   .sid = rule->sid,
+					   .rev = rule->rev,
+					   .action = rule->action,
+					   .priority = rule->priority,
+					   .time_us = packet->time_us,
+					   .family = packet->source.family,
+					   .ip_protocol = packet->ip_protocol,
+					   .source_port = packet->source_port,
+					   .destination_port = packet->destination_port };
 
 	memcpy(alert.source, packet->source.bytes, sizeof(alert.source));
 	memcpy(alert.destination, packet->destination.bytes, sizeof(alert.destination));

@@ -3,7 +3,7 @@
  * DOC: Which application protocol a flow speaks, and its parser
  *
  * The protocol is told by the first bytes of either side, never by the port alone; DNS, which begins with nothing
- * special, by a message that parses on port 53. Parsers work on documents from a pool; when none is free, the
+ * special, by port 53 and a message that parses, or over TCP has a length. Parsers work on documents from a pool; when none is free, the
  * conversation that has been silent longest gives its own away, counted: it is still matched as a stream.
  */
 #include "engine.h"
@@ -37,6 +37,9 @@ static u8 sniff(const u8 *bytes, u32 length, u32 side, u16 server_port)
 								 KERNORT_APP_ANY;
 	if (side == KERNORT_CLIENT && server_port == 21 && (STARTS("USER ") || STARTS("FEAT") || STARTS("AUTH ")))
 		return KERNORT_APP_FTP;
+	/* The length of a message, and no more of it than its head and a question. */
+	if (server_port == 53 && (bytes[0] << 8 | bytes[1]) >= 17)
+		return KERNORT_APP_DNS;
 	if (STARTS("SIP/2.0") || STARTS("INVITE sip") || STARTS("REGISTER sip") || STARTS("OPTIONS sip"))
 		return KERNORT_APP_SIP;
 	return KERNORT_APP_ANY;
@@ -109,6 +112,8 @@ static void parse(struct kernort_engine *engine, struct kernort_flow *flow, u32 
 	kernort_use_list_add_newest(&engine->documents.use, flow->document);
 	if (document->app == KERNORT_APP_HTTP)
 		kernort_http_feed(document, side, bytes, length, &reader);
+	else if (document->app == KERNORT_APP_DNS)
+		kernort_dns_feed(document, side, bytes, length, &reader);
 	else
 		kernort_tls_feed(document, side, bytes, length, &reader);
 }
@@ -143,7 +148,7 @@ void kernort_conversation_feed(struct kernort_engine *engine, struct kernort_flo
 	if (from->window == KERNORT_NO_INDEX || from->window_start != 0 || from->window_used < SNIFF_BYTES)
 		return;
 	flow->app = sniff(kernort_window_bytes(&engine->windows, from), from->window_used, side, flow->server_port);
-	if (flow->app != KERNORT_APP_HTTP && flow->app != KERNORT_APP_TLS)
+	if (flow->app != KERNORT_APP_HTTP && flow->app != KERNORT_APP_TLS && flow->app != KERNORT_APP_DNS)
 		return;
 	open_document(engine, flow);
 	parse_beginning(engine, flow);

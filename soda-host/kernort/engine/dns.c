@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The questions of a DNS message (RFC 1035, section 4), as dotted names. Compression pointers are followed backwards only. */
+/*
+ * The questions of a DNS message (RFC 1035, section 4), as dotted names. Compression pointers are followed backwards only.
+ * Over TCP each message comes behind its length (section 4.2.2); several may come at once, or one in pieces.
+ */
 #include "document.h"
 
 #define DNS_NAME_BYTES 255u
@@ -64,4 +67,47 @@ bool kernort_dns_views(struct kernort_views *views, const u8 *bytes, u32 length)
 		view_add(views, KERNORT_BUFFER_DNS_QUERY, name, (u32)used);
 	}
 	return true;
+}
+
+/* Look at every whole message in the body, and keep what follows the last one. */
+static void take_messages(struct kernort_document *document, u32 side, const struct kernort_reader *reader)
+{
+	struct kernort_message *message = &document->messages[side];
+	struct kernort_cursor rest = cursor_over(message->body, message->body_used);
+
+	for (;;) {
+		struct kernort_cursor next = rest;
+		u32 length = cursor_be16(&next);
+
+		if (next.short_read || length > next.left)
+			break;
+		kernort_views_clear(&document->scratch->views);
+		message->has_woken = false;
+		message->fired_count = 0;
+		if (kernort_dns_views(&document->scratch->views, next.at, length))
+			reader->look(reader->context, document, side);
+		cursor_take(&next, length);
+		rest = next;
+	}
+	message->body_used = rest.left;
+	memmove(message->body, rest.at, rest.left);
+}
+
+void kernort_dns_feed(struct kernort_document *document, u32 side, const u8 *bytes, u32 length,
+		      const struct kernort_reader *reader)
+{
+	struct kernort_message *message = &document->messages[side];
+
+	while (length > 0) {
+		u32 room = KERNORT_BODY_BYTES - message->body_used, piece = length < room ? length : room;
+
+		memcpy(message->body + message->body_used, bytes, piece);
+		message->body_used += piece;
+		bytes += piece;
+		length -= piece;
+		take_messages(document, side, reader);
+		/* Longer than any that is read: its rest is skipped with what follows. */
+		if (message->body_used == KERNORT_BODY_BYTES)
+			message->body_used = 0;
+	}
 }

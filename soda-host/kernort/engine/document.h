@@ -51,7 +51,7 @@ struct kernort_message {
 	bool is_fired_full, is_bare_feed, skips_blank;
 	u32 head_used, head_lines;
 	u64 body_left; /* bytes of the body or chunk still to come */
-	u32 body_used; /* HTTP: bytes of the body as sent. TLS: handshake bytes, of whole records */
+	u32 body_used; /* HTTP: bytes of the body as sent. TLS: handshake bytes, of whole records. DNS: of a message */
 	u32 raw_used; /* TLS: bytes after those, of a record that is not whole */
 	bool has_woken; /* the head has been scanned, and all that it woke and that may hold later is in `woken` */
 	u32 woken_count, fired_count;
@@ -115,5 +115,8 @@ void kernort_tls_feed(struct kernort_document *document, u32 side, const u8 *byt
 		      const struct kernort_reader *reader);
 /* dns.c: one message, without the length that TCP puts before it. Returns false when it is none. */
 bool kernort_dns_views(struct kernort_views *views, const u8 *bytes, u32 length);
+/* The same over TCP. */
+void kernort_dns_feed(struct kernort_document *document, u32 side, const u8 *bytes, u32 length,
+		      const struct kernort_reader *reader);
 
 #endif

@@ -203,7 +203,8 @@ static void look_at(struct kernort_engine *engine, const struct kernort_packet *
 	end_stream(engine, engine->flow);
 }
 
-void kernort_engine_packet(struct kernort_engine *engine, u32 link_type, const u8 *frame, u32 length, u64 time_us)
+void kernort_engine_packet(struct kernort_engine *engine, u32 link_type, const u8 *frame, u32 length, u64 time_us,
+			   bool is_checked)
 {
 	struct kernort_packet packet, whole;
 
@@ -213,14 +214,14 @@ void kernort_engine_packet(struct kernort_engine *engine, u32 link_type, const u
 		engine->counters.undecodable++;
 		return;
 	}
-	if (packet.has_bad_checksum && !engine->config.ignores_checksums) {
+	if (packet.has_bad_checksum && !is_checked) {
 		engine->counters.bad_checksums++;
 		return;
 	}
 	look_at(engine, &packet);
 	if (!packet.is_fragment || !kernort_fragments_add(&engine->fragments, &packet, &whole, &engine->counters))
 		return;
-	if (whole.has_bad_checksum && !engine->config.ignores_checksums)
+	if (whole.has_bad_checksum && !is_checked)
 		engine->counters.bad_checksums++;
 	else
 		look_at(engine, &whole);
@@ -233,6 +234,20 @@ void kernort_engine_finish(struct kernort_engine *engine, u64 time_us)
 	for (i = 0; i < engine->flows.count; i++)
 		if (engine->flows.flows[i].is_used)
 			finish_flow(engine, &engine->flows.flows[i], time_us);
+}
+
+void kernort_engine_config_for(struct kernort_engine_config *config, u64 memory_bytes)
+{
+	const u64 unit = 128 << 20;
+	u32 scale = memory_bytes < unit ? 1 : memory_bytes < 16 * unit ? (u32)div64_u64(memory_bytes, unit) : 16;
+
+	*config = (struct kernort_engine_config){ .flows = 512 * scale,
+						  .windows = 64 * scale,
+						  .window_bytes = 16384,
+						  .segments = 128 * scale,
+						  .fragment_queues = 3 + scale,
+						  .tracks = 2048 * scale,
+						  .documents = 4 * scale };
 }
 
 /* Take every part's memory, in one order; with an arena that only measures, into parts that nobody keeps. */
@@ -249,6 +264,7 @@ static void lay_out(struct kernort_engine *engine, struct kernort_arena *arena,
 	kernort_tracks_init(&engine->tracks, arena, config->tracks, config->hash_key[0]);
 	engine->slots = arena_take(arena, count, sizeof(u32));
 	engine->matched = arena_take(arena, count, sizeof(u32));
+	engine->uses = arena_take(arena, count, sizeof(*engine->uses));
 }
 
 /*
@@ -274,6 +290,7 @@ u64 kernort_engine_size(const struct kernort_engine_config *config, const struct
 	kernort_tracks_init(&tracks, &arena, config->tracks, config->hash_key[0]);
 	arena_take(&arena, rules->counts[KERNORT_SECTION_RULES], sizeof(u32));
 	arena_take(&arena, rules->counts[KERNORT_SECTION_RULES], sizeof(u32));
+	arena_take(&arena, rules->counts[KERNORT_SECTION_RULES], sizeof(struct kernort_rule_use));
 	return arena.used;
 }
 
@@ -299,6 +316,11 @@ struct kernort_engine *kernort_engine_init(void *memory, u64 size, const struct 
 	engine->scene.tracks = &engine->tracks;
 	engine->evaluation.counters = &engine->counters;
 	return engine;
+}
+
+const struct kernort_rule_use *kernort_engine_rule_uses(const struct kernort_engine *engine)
+{
+	return engine->uses;
 }
 
 const struct kernort_counters *kernort_engine_counters(const struct kernort_engine *engine)

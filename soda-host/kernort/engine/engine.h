@@ -62,6 +62,7 @@ struct kernort_engine {
 	bool is_header_scan; /* rules that ask for no content */
 	struct kernort_side *carrier; /* whose bytes are scanned for rules on messages, if some are */
 	/* Rules that have matched. */
+	struct kernort_rule_use *uses; /* per rule */
 	u32 *matched; /* per rule: number of the packet it last matched on */
 	u32 match_count;
 	u32 matches[KERNORT_MATCHES];

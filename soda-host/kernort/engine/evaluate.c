@@ -92,6 +92,7 @@ static bool content_option(struct step *step, const struct kernort_ruleset_optio
 	found = start > end ? -1 :
 			      kernort_content_find(step->subject->bytes, (u32)start, (u32)end, pattern, option->b,
 						   flags & KERNORT_CONTENT_NOCASE);
+	step->evaluation->bytes_compared += (u64)(found < 0 ? (start > end ? 0 : end - start) : found - start + 1);
 	if (flags & KERNORT_OPTION_NEGATED)
 		return found < 0;
 	if (found < 0)

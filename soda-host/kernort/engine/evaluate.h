@@ -28,6 +28,7 @@ struct kernort_evaluation {
 	const struct kernort_flow *flow; /* may be NULL */
 	u64 variables[KERNORT_RULESET_VARIABLES];
 	u32 tries;
+	u64 bytes_compared; /* in searches for contents, of all rules so far */
 	u32 reach; /* furthest end of a match in the subject of the last block */
 	bool has_matched_content; /* something positive was found, so that `reach` means something */
 	u32 base64_length;

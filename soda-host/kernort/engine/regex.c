@@ -179,11 +179,35 @@ bool kernort_regex_assertion(const struct kernort_regex_run *run, u32 code, u32 
 	}
 }
 
+static int search(struct kernort_regex_run *run, const struct kernort_ruleset_regex *regex, const u8 *first, u32 from,
+		  struct kernort_regex_span *span)
+{
+	bool linear = regex->flags & KERNORT_REGEX_LINEAR, anchored = regex->flags & KERNORT_REGEX_ANCHORED;
+	u32 start, last = anchored ? 0 : run->length;
+	int found;
+
+	for (start = from; start <= last; start++) {
+		if (first) {
+			while (start < run->length && !kernort_regex_in_set(first, run->subject[start]))
+				start++;
+			if (start >= run->length || start > last)
+				return 0;
+		}
+		found = kernort_regex_backtrack(run, start, &span->end);
+		if (found > 0)
+			span->start = start;
+		else if (found < 0 && linear)
+			return kernort_regex_pike(run, start, anchored, span);
+		if (found)
+			return found;
+	}
+	return 0;
+}
+
 int kernort_regex_search(const struct kernort_regex_tables *tables, const struct kernort_ruleset_regex *regex,
 			 const u8 *subject, u32 length, u32 from, struct kernort_regex_scratch *scratch,
 			 struct kernort_regex_span *span)
 {
-	bool linear = regex->flags & KERNORT_REGEX_LINEAR, anchored = regex->flags & KERNORT_REGEX_ANCHORED;
 	const u8 *first = regex->flags & KERNORT_REGEX_HAS_FIRST ? tables->sets[regex->first_set] : NULL;
 	struct kernort_regex_run run = {
 		.code = tables->code + regex->first_word,
@@ -193,27 +217,15 @@ int kernort_regex_search(const struct kernort_regex_tables *tables, const struct
 		.length = length,
 		.scratch = scratch,
 	};
-	u32 start, last = anchored ? 0 : length;
+	u32 steps;
 	int found;
 
 	/* The subject is a buffer of the engine: far below 2^28 bytes. */
 	if (length >= 1u << 28)
 		return -E2BIG;
-	run.steps = (linear ? KERNORT_REGEX_STEPS_LINEAR : KERNORT_REGEX_STEPS) + KERNORT_REGEX_STEPS_PER_BYTE * length;
-	for (start = from; start <= last; start++) {
-		if (first) {
-			while (start < length && !kernort_regex_in_set(first, subject[start]))
-				start++;
-			if (start >= length || start > last)
-				return 0;
-		}
-		found = kernort_regex_backtrack(&run, start, &span->end);
-		if (found > 0)
-			span->start = start;
-		else if (found < 0 && linear)
-			return kernort_regex_pike(&run, start, anchored, span);
-		if (found)
-			return found;
-	}
-	return 0;
+	steps = regex->flags & KERNORT_REGEX_LINEAR ? KERNORT_REGEX_STEPS_LINEAR : KERNORT_REGEX_STEPS;
+	run.steps = steps += KERNORT_REGEX_STEPS_PER_BYTE * length;
+	found = search(&run, regex, first, from, span);
+	scratch->steps += steps - run.steps;
+	return found;
 }

@@ -57,6 +57,7 @@ struct kernort_regex_threads {
 
 /* Working memory of a search; contents mean nothing between searches. */
 struct kernort_regex_scratch {
+	u64 steps; /* spent in all searches so far */
 	union {
 		struct {
 			struct kernort_regex_choice stack[KERNORT_REGEX_STACK];

@@ -182,12 +182,18 @@ static void note_match(struct kernort_engine *engine, u32 index)
 		engine->counters.alerts_dropped++;
 }
 
+static u64 steps_of(const struct kernort_engine *engine)
+{
+	return engine->evaluation.bytes_compared + engine->evaluation.regex.steps;
+}
+
 bool kernort_try_rule(struct kernort_engine *engine, u32 index, u8 mode)
 {
 	const struct kernort_ruleset_rule *rule = &engine->rules->rules[index];
 	const struct kernort_ruleset_block *failing;
 	struct kernort_message *message = NULL;
 	enum kernort_verdict verdict;
+	u64 before;
 
 	engine->scene.is_stream = mode == KERNORT_ON_STREAM;
 	if (mode != KERNORT_ON_DOCUMENT && engine->matched[index] == engine->packet_number)
@@ -202,7 +208,10 @@ bool kernort_try_rule(struct kernort_engine *engine, u32 index, u8 mode)
 	if (!kernort_header_matches(&engine->scene, rule))
 		return true;
 	engine->counters.rules_tried++;
+	before = steps_of(engine);
 	failing = failing_block(engine, rule, index, mode);
+	engine->uses[index].tried++;
+	engine->uses[index].steps += steps_of(engine) - before;
 	if (failing) {
 		if (mode == KERNORT_ON_STREAM && (rule->flags & KERNORT_RULE_PREFILTERED)) {
 			struct kernort_side *side = &engine->flow->sides[engine->scene.side];
@@ -217,6 +226,7 @@ bool kernort_try_rule(struct kernort_engine *engine, u32 index, u8 mode)
 		message->fired[message->fired_count++] = index;
 	verdict = kernort_actions_run(&engine->scene, engine->flow, index);
 	engine->counters.matches += verdict != KERNORT_UNMATCHED;
+	engine->uses[index].matched += verdict != KERNORT_UNMATCHED;
 	if (verdict == KERNORT_TOLD)
 		note_match(engine, index);
 	return true;

@@ -111,7 +111,7 @@ static u8 *exact_copy(const u8 *bytes, u32 length)
 	return copy;
 }
 
-static void ignore_alert(void *context, const struct kernort_alert *alert)
+static void ignore_alert(void *context, const struct kernort_detection *alert)
 {
 	(void)alert;
 	++*(u64 *)context;
@@ -127,7 +127,6 @@ static const struct kernort_engine_config small_config = {
 	.tracks = 32,
 	.documents = 3,
 	.hash_key = { 1, 2 },
-	.ignores_checksums = true,
 };
 
 static struct kernort_engine *new_engine(const struct kernort_ruleset *rules, u64 *alerts, void **memory)
@@ -153,7 +152,7 @@ static void feed_frame(struct kernort_engine *engine, const struct capture_frame
 	memcpy(bytes, frame->bytes, length);
 	length = mutate(bytes, length, FRAME_MAX, mutations);
 	copy = exact_copy(bytes, length);
-	kernort_engine_packet(engine, frame->link_type, copy, length, time_us);
+	kernort_engine_packet(engine, frame->link_type, copy, length, time_us, random_below(2));
 	free(copy);
 }
 
@@ -212,8 +211,29 @@ static const u8 tls_hello[] = {
 };
 static const u8 dns_query[] = { 0, 1, 1, 0, 0, 2, 0, 0, 0, 0, 0, 0, 3, 'w', 'w', 'w', 7, 'e', 'x', 'a', 'm', 'p', 'l', 'e',
 				3, 'c', 'o', 'm', 0, 0, 1, 0, 1, 1, 'a', 0xc0, 16, 0, 1, 0, 1 };
+/* Two messages, each behind its length. */
+static const u8 dns_stream[] = { 0, 29, 0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 3, 'w', 'w', 'w', 7, 'e', 'x', 'a', 'm', 'p', 'l', 'e', 0, 0, 1, 0, 1,
+				 0, 18, 0, 2, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 'a', 0, 0, 1, 0, 1 };
 
-static void feed_pieces(struct kernort_document *document, u32 side, const u8 *bytes, u32 length, bool is_tls, u64 *looks)
+/* A protocol's parser, and a good conversation's two sides to begin from. */
+struct protocol {
+	const char *name;
+	void (*feed)(struct kernort_document *document, u32 side, const u8 *bytes, u32 length,
+		     const struct kernort_reader *reader);
+	void (*finish)(struct kernort_document *document, u32 side, const struct kernort_reader *reader);
+	struct kernort_slice seeds[2];
+};
+
+#define SEED(bytes, left_out) { (const u8 *)(bytes), sizeof(bytes) - (left_out) }
+
+static const struct protocol protocols[] = {
+	{ "http", kernort_http_feed, kernort_http_finish, { SEED(http_request, 1), SEED(http_response, 1) } },
+	{ "tls", kernort_tls_feed, NULL, { SEED(tls_hello, 0), SEED(tls_hello, 0) } },
+	{ "dns-tcp", kernort_dns_feed, NULL, { SEED(dns_stream, 0), SEED(dns_stream, 0) } },
+};
+
+static void feed_pieces(struct kernort_document *document, u32 side, const u8 *bytes, u32 length,
+			const struct protocol *protocol, u64 *looks)
 {
 	struct kernort_reader reader = { .look = ignore_look, .context = looks };
 
@@ -221,17 +241,14 @@ static void feed_pieces(struct kernort_document *document, u32 side, const u8 *b
 		u32 piece = 1 + random_below(length);
 		u8 *copy = exact_copy(bytes, piece);
 
-		if (is_tls)
-			kernort_tls_feed(document, side, copy, piece, &reader);
-		else
-			kernort_http_feed(document, side, copy, piece, &reader);
+		protocol->feed(document, side, copy, piece, &reader);
 		free(copy);
 		bytes += piece;
 		length -= piece;
 	}
 }
 
-static void fuzz_conversation(u32 rounds, bool is_tls)
+static void fuzz_conversation(u32 rounds, const struct protocol *protocol)
 {
 	struct kernort_document *document = calloc(1, sizeof(*document));
 	struct kernort_scratch *scratch = calloc(1, sizeof(*scratch));
@@ -246,15 +263,14 @@ static void fuzz_conversation(u32 rounds, bool is_tls)
 	reader.context = &looks;
 	for (round = 0; round < rounds; round++) {
 		u32 side = random_below(2), length;
-		const void *seed = is_tls ? (const void *)tls_hello : side ? http_response : http_request;
 
-		length = is_tls ? sizeof(tls_hello) : side ? sizeof(http_response) - 1 : sizeof(http_request) - 1;
-		memcpy(bytes, seed, length);
+		length = protocol->seeds[side].length;
+		memcpy(bytes, protocol->seeds[side].bytes, length);
 		length = mutate(bytes, length, sizeof(bytes), 1 + random_below(6));
-		feed_pieces(document, side, bytes, length, is_tls, &looks);
+		feed_pieces(document, side, bytes, length, protocol, &looks);
 		if (random_below(4) == 0) {
-			if (!is_tls)
-				kernort_http_finish(document, side, &reader);
+			if (protocol->finish)
+				protocol->finish(document, side, &reader);
 			memset(document->messages, 0, sizeof(document->messages));
 		}
 	}
@@ -347,7 +363,7 @@ int main(int argc, char **argv)
 	struct memory_file table = { 0 };
 	struct corpus corpus;
 	const char *where = "";
-	u32 rounds;
+	u32 rounds, i;
 
 	if (argc < 6) {
 		fprintf(stderr, "usage: %s TARGET SEED ROUNDS TABLE PCAP...\n", argv[0]);
@@ -360,10 +376,13 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	read_corpus(&corpus, argc - 5, argv + 5);
+	for (i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++)
+		if (!strcmp(argv[1], protocols[i].name)) {
+			fuzz_conversation(rounds, &protocols[i]);
+			goto done;
+		}
 	if (!strcmp(argv[1], "packets"))
 		fuzz_packets(&corpus, &rules, rounds);
-	else if (!strcmp(argv[1], "http") || !strcmp(argv[1], "tls"))
-		fuzz_conversation(rounds, argv[1][0] == 't');
 	else if (!strcmp(argv[1], "dns"))
 		fuzz_dns(rounds);
 	else if (!strcmp(argv[1], "inflate"))
@@ -372,6 +391,7 @@ int main(int argc, char **argv)
 		fuzz_table(&corpus, &table, rounds);
 	else
 		return 1;
+done:
 	free(corpus.frames);
 	return 0;
 }

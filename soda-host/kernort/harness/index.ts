@@ -4,4 +4,4 @@
  * @packageDocumentation
  */
 export { ensureHarness } from './build.ts'
-export { replay, type AlertCount } from './replay.ts'
+export { replay, type AlertCount, type Replay, type RuleUse } from './replay.ts'

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * kernort-replay TABLE PCAP [--ignore-checksums] [--midstream]
+ * kernort-replay TABLE PCAP [--ignore-checksums] [--midstream] [--guest MEGABYTES]
  *
  * Runs a capture file through the engine and prints one line per alert, `gid sid rev time_us`, then the counters as
- * `# name value`. Exit status 0; 1 when a file cannot be used, with the reason on standard error.
+ * `# name value`, after a line `! sid tried matched steps` for each rule that was tried. With --guest the engine has what it has in a guest with so much memory. Exit status 0; 1 when a file cannot be used, with the reason on standard error.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@ static const struct kernort_engine_config replay_config = {
 	.hash_key = { 0x6b65726e6f72740aULL, 0x7265706c61790a0aULL },
 };
 
-static void print_alert(void *context, const struct kernort_alert *alert)
+static void print_alert(void *context, const struct kernort_detection *alert)
 {
 	(void)context;
 	printf("%u %u %u %llu\n", alert->gid, alert->sid, alert->rev, (unsigned long long)alert->time_us);
@@ -55,16 +55,30 @@ static void print_counters(const struct kernort_counters *counters)
 #undef PRINT
 }
 
-static int replay(struct kernort_engine *engine, struct capture *capture)
+/* A line `! sid tried matched steps` for each rule that was tried. */
+static void print_uses(const struct kernort_ruleset *rules, const struct kernort_rule_use *uses)
+{
+	u32 i;
+
+	for (i = 0; i < rules->counts[KERNORT_SECTION_RULES]; i++)
+		if (uses[i].tried)
+			printf("! %u %u %u %llu\n", rules->rules[i].sid, uses[i].tried, uses[i].matched,
+			       (unsigned long long)uses[i].steps);
+}
+
+static int replay(struct kernort_engine *engine, struct capture *capture, const struct kernort_ruleset *rules,
+		  bool is_checked)
 {
 	struct capture_frame frame;
 	u64 last_us = 0;
 
 	while (capture_next(capture, &frame)) {
-		kernort_engine_packet(engine, frame.link_type, frame.bytes, frame.length, frame.time_us);
+		kernort_engine_packet(engine, frame.link_type, frame.bytes, frame.length, frame.time_us,
+				      is_checked);
 		last_us = frame.time_us;
 	}
 	kernort_engine_finish(engine, last_us);
+	print_uses(rules, kernort_engine_rule_uses(engine));
 	print_counters(kernort_engine_counters(engine));
 	return 0;
 }
@@ -77,15 +91,19 @@ int main(int argc, char **argv)
 	struct capture capture;
 	struct memory_file table = { 0 };
 	const char *where = "";
+	bool is_checked = false;
 	void *memory;
 	int i;
 
 	if (argc < 3) {
-		fprintf(stderr, "usage: %s TABLE PCAP [--ignore-checksums] [--midstream]\n", argv[0]);
+		fprintf(stderr, "usage: %s TABLE PCAP [--ignore-checksums] [--midstream] [--guest MEGABYTES]\n", argv[0]);
 		return 1;
 	}
+	for (i = 3; i + 1 < argc; i++)
+		if (!strcmp(argv[i], "--guest"))
+			kernort_engine_config_for(&config, strtoull(argv[i + 1], NULL, 10) << 20);
 	for (i = 3; i < argc; i++) {
-		config.ignores_checksums |= !strcmp(argv[i], "--ignore-checksums");
+		is_checked |= !strcmp(argv[i], "--ignore-checksums");
 		config.picks_up_midstream |= !strcmp(argv[i], "--midstream");
 	}
 	if (memory_file_open(&table, argv[1]) || kernort_ruleset_open(&rules, table.bytes, (u32)table.length, &where)) {
@@ -101,5 +119,6 @@ int main(int argc, char **argv)
 		fprintf(stderr, "not enough memory\n");
 		return 1;
 	}
-	return replay(kernort_engine_init(memory, kernort_engine_size(&config, &rules), &config, &rules, sink), &capture);
+	return replay(kernort_engine_init(memory, kernort_engine_size(&config, &rules), &config, &rules, sink), &capture,
+		      &rules, is_checked);
 }

@@ -1,6 +1,7 @@
 /** A capture file through the engine: which rules alerted, how often, and what the engine had to give up. */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { MIB } from '../../../src/constants.ts'
 import { FactoryError } from '../../../src/errors.ts'
 import { workDirectory } from '../../factory/cache.ts'
 import { run } from '../../factory/command.ts'
@@ -12,6 +13,8 @@ export interface ReplayOptions extends FactoryOptions {
   ignoresChecksums?: boolean
   /** Follow TCP connections whose beginning is not in the capture. @default false */
   picksUpMidstream?: boolean
+  /** With as much state as the engine has in a guest with so much memory. @default more */
+  guestMemoryBytes?: number
 }
 
 export interface AlertCount {
@@ -19,15 +22,27 @@ export interface AlertCount {
   count: number
 }
 
+/** What one rule has cost. */
+export interface RuleUse {
+  sid: number
+  tried: number
+  matched: number
+  /** Bytes that were searched and steps of regular expressions: the same on every machine. */
+  steps: number
+}
+
 export interface Replay {
   /** By signature id, ascending. */
   alerts: AlertCount[]
+  /** The rules that were tried, the most expensive first. */
+  uses: RuleUse[]
   /** The engine's own counters by name: what it saw, and every limit that it reached. */
   counters: Record<string, number>
 }
 
-/** An alert line (`gid sid rev time`) or a counter line (`# name value`) of the replay program. */
-const LINE = /^(?:\d+ (?<sid>\d+) \d+ \d+|# (?<name>\w+) (?<value>\d+))$/
+/** An alert (`gid sid rev time`), a rule (`! sid tried matched steps`) or a counter (`# name value`) of the program. */
+const LINE =
+  /^(?:\d+ (?<sid>\d+) \d+ \d+|! (?<rule>\d+) (?<tried>\d+) (?<matched>\d+) (?<steps>\d+)|# (?<name>\w+) (?<value>\d+))$/
 
 /**
  * Run `pcap` (pcap or pcapng) through the engine with a compiled table.
@@ -43,7 +58,10 @@ export async function replay(table: Uint8Array, pcap: string, options: ReplayOpt
     tablePath,
     pcap,
     ...(options.ignoresChecksums === true ? ['--ignore-checksums'] : []),
-    ...(options.picksUpMidstream === true ? ['--midstream'] : [])
+    ...(options.picksUpMidstream === true ? ['--midstream'] : []),
+    ...(options.guestMemoryBytes === undefined
+      ? []
+      : ['--guest', String(Math.floor(options.guestMemoryBytes / MIB))])
   ]
   const output = await run(program.path, args, { code: 'ERR_REPLAY', signal: options.signal })
   return parseReplay(output)
@@ -52,13 +70,17 @@ export async function replay(table: Uint8Array, pcap: string, options: ReplayOpt
 function parseReplay(output: string): Replay {
   const counts = new Map<number, number>()
   const counters: Record<string, number> = {}
+  const uses: RuleUse[] = []
   for (const line of output.split('\n')) {
     if (line === '') continue
-    const { sid, name, value } = LINE.exec(line)?.groups ?? {}
+    const { sid, name, value, rule, tried, matched, steps } = LINE.exec(line)?.groups ?? {}
     if (sid !== undefined) counts.set(Number(sid), (counts.get(Number(sid)) ?? 0) + 1)
     else if (name !== undefined) counters[name] = Number(value)
+    else if (rule !== undefined)
+      uses.push({ sid: Number(rule), tried: Number(tried), matched: Number(matched), steps: Number(steps) })
     else throw new FactoryError('ERR_REPLAY', `the replay program said ${JSON.stringify(line)}`)
   }
   const alerts = [...counts].map(([sid, count]) => ({ sid, count })).toSorted((a, b) => a.sid - b.sid)
-  return { alerts, counters }
+  uses.sort((a, b) => b.steps - a.steps || b.tried - a.tried || a.sid - b.sid)
+  return { alerts, uses, counters }
 }

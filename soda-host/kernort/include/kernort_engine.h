@@ -8,7 +8,7 @@
  *
  *	size = kernort_engine_size(&config, &rules);
  *	engine = kernort_engine_init(memory, size, &config, &rules, sink);
- *	kernort_engine_packet(engine, KERNORT_LINK_ETHERNET, frame, length, now_us);
+ *	kernort_engine_packet(engine, KERNORT_LINK_ETHERNET, frame, length, now_us, false);
  *	kernort_engine_finish(engine, now_us);
  */
 #ifndef KERNORT_ENGINE_H
@@ -27,12 +27,11 @@ struct kernort_engine_config {
 	u32 fragment_queues; /* IP datagrams that are being put together */
 	u32 tracks; /* counters of thresholds and detection filters, and xbits */
 	u32 documents; /* HTTP, TLS or line conversations that are being parsed */
-	bool ignores_checksums; /* a trace may have been taken before they were filled in */
 	bool picks_up_midstream; /* follow TCP flows whose beginning was not seen */
 	u64 hash_key[2]; /* random, so that nobody can aim flows at one chain */
 };
 
-struct kernort_alert {
+struct kernort_detection {
 	u32 rule; /* index in the table */
 	u32 gid, sid, rev;
 	u8 action, priority;
@@ -43,7 +42,7 @@ struct kernort_alert {
 };
 
 struct kernort_sink {
-	void (*alert)(void *context, const struct kernort_alert *alert);
+	void (*alert)(void *context, const struct kernort_detection *alert);
 	void *context;
 };
 
@@ -57,12 +56,24 @@ struct kernort_counters {
 	u64 rules_tried, matches, alerts, alerts_dropped, tries_cut, regex_cut;
 };
 
+/* What one rule has cost so far. */
+struct kernort_rule_use {
+	u32 tried, matched;
+	u64 steps; /* bytes that were searched, and steps of regular expressions */
+};
+
+/* What suits a guest with @memory_bytes: some three per cent of them. All but the hash key. */
+void kernort_engine_config_for(struct kernort_engine_config *config, u64 memory_bytes);
 u64 kernort_engine_size(const struct kernort_engine_config *config, const struct kernort_ruleset *rules);
 struct kernort_engine *kernort_engine_init(void *memory, u64 size, const struct kernort_engine_config *config,
 					   const struct kernort_ruleset *rules, struct kernort_sink sink);
-void kernort_engine_packet(struct kernort_engine *engine, u32 link_type, const u8 *frame, u32 length, u64 time_us);
+/* @is_checked: checksums are good, or not filled in because they are not needed */
+void kernort_engine_packet(struct kernort_engine *engine, u32 link_type, const u8 *frame, u32 length, u64 time_us,
+			   bool is_checked);
 /* Look at what still waits for its end: bodies without a length, for example. */
 void kernort_engine_finish(struct kernort_engine *engine, u64 time_us);
 const struct kernort_counters *kernort_engine_counters(const struct kernort_engine *engine);
+/* One per rule of the table. */
+const struct kernort_rule_use *kernort_engine_rule_uses(const struct kernort_engine *engine);
 
 #endif

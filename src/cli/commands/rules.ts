@@ -9,7 +9,7 @@ import {
   type Service,
   type VariableTexts
 } from '../../../soda-host/kernort/rules/index.ts'
-import { replay } from '../../../soda-host/kernort/harness/index.ts'
+import { replay, type Replay } from '../../../soda-host/kernort/harness/index.ts'
 import { readConfig } from '../../config/index.ts'
 import { ensurePackages, progressLine } from '../../setup/index.ts'
 import { collect, jsonOption } from '../options.ts'
@@ -34,6 +34,7 @@ interface ReplayFlags {
 
 /** Refusals that a person is shown; `--json` has all that are kept. */
 const REFUSALS_SHOWN = 200
+const TOP_SHOWN = 20
 
 export function rulesCommand(): Command {
   const check = new Command('check')
@@ -43,18 +44,28 @@ export function rulesCommand(): Command {
     .description('make the table that a guest kernel carries')
     .argument('<file...>', 'rule files, Snort 2 or Suricata syntax')
     .requiredOption('--out <table>', 'where to write it')
-  const replayRules = new Command('replay')
-    .description('run a capture through the detection engine and count the alerts by signature id')
+  const replayRules = new Command('replay').description(
+    'run a capture through the detection engine and count the alerts by signature id'
+  )
+  const top = new Command('top')
+    .description('run a capture through the detection engine and say which rules cost most')
+    .addOption(new Option('--count <rules>', 'how many to show').argParser(Number).default(TOP_SHOWN))
+  return new Command('rules')
+    .description('detection rules for Kernort')
+    .addCommand(jsonOption(setOptions(check)).action(checkRules))
+    .addCommand(jsonOption(setOptions(compile)).action(compileRules))
+    .addCommand(jsonOption(setOptions(captureOptions(replayRules))).action(replayCapture))
+    .addCommand(jsonOption(setOptions(captureOptions(top))).action(topRules))
+}
+
+/** A rule set, and traffic to try it on. */
+function captureOptions(command: Command): Command {
+  return command
     .requiredOption('--rules <file>', 'a rule file; may be repeated', collect)
     .requiredOption('--pcap <file>', 'a pcap or pcapng file')
     .option('--ignore-checksums', 'do not drop packets with wrong checksums')
     .option('--midstream', 'follow TCP connections whose beginning is missing')
     .option('--cache-dir <dir>', 'where the compiled engine is kept')
-  return new Command('rules')
-    .description('detection rules for Kernort')
-    .addCommand(jsonOption(setOptions(check)).action(checkRules))
-    .addCommand(jsonOption(setOptions(compile)).action(compileRules))
-    .addCommand(jsonOption(setOptions(replayRules)).action(replayCapture))
 }
 
 /** What makes a set out of files. */
@@ -138,6 +149,36 @@ async function compileRules(files: string[], flags: SetFlags & { out: string }):
 }
 
 async function replayCapture(flags: SetFlags & ReplayFlags): Promise<void> {
+  const { coverage, alerts, counters } = await replayed(flags)
+  if (flags.json === true) {
+    printJson(alerts)
+    return
+  }
+  printRefusals(coverage.refusals)
+  printTable(
+    ['SID', 'ALERTS'],
+    alerts.map(({ sid, count }) => [String(sid), String(count)])
+  )
+  printFacts(Object.fromEntries(Object.entries(counters).filter(([, value]) => value > 0)), false)
+}
+
+async function topRules(flags: SetFlags & ReplayFlags & { count: number }): Promise<void> {
+  const { uses } = await replayed(flags)
+  if (flags.json === true) {
+    printJson(uses)
+    return
+  }
+  const all = uses.reduce((sum, { steps }) => sum + steps, 0)
+  printTable(
+    ['SID', 'TRIED', 'MATCHED', 'STEPS', 'SHARE'],
+    uses.slice(0, flags.count).map(({ sid, tried, matched, steps }) => {
+      const share = all === 0 ? 0 : (100 * steps) / all
+      return [sid, tried, matched, steps, `${share.toFixed(1)} %`].map(String)
+    })
+  )
+}
+
+async function replayed(flags: SetFlags & ReplayFlags): Promise<Replay & { coverage: Coverage }> {
   const { coverage, table } = await compileFiles(flags.rules, flags)
   const { cacheDir } = await readConfig({ flags: { ...flags } })
   const stop = new AbortController()
@@ -145,23 +186,14 @@ async function replayCapture(flags: SetFlags & ReplayFlags): Promise<void> {
   process.once('SIGINT', onInterrupt)
   try {
     await ensurePackages({ signal: stop.signal })
-    const { alerts, counters } = await replay(table.bytes, flags.pcap, {
+    const result = await replay(table.bytes, flags.pcap, {
       cacheDir,
       progress: progressLine(),
       signal: stop.signal,
       ignoresChecksums: flags.ignoreChecksums === true,
       picksUpMidstream: flags.midstream === true
     })
-    if (flags.json === true) {
-      printJson(alerts)
-      return
-    }
-    printRefusals(coverage.refusals)
-    printTable(
-      ['SID', 'ALERTS'],
-      alerts.map(({ sid, count }) => [String(sid), String(count)])
-    )
-    printFacts(Object.fromEntries(Object.entries(counters).filter(([, value]) => value > 0)), false)
+    return { coverage, ...result }
   } finally {
     process.off('SIGINT', onInterrupt)
   }

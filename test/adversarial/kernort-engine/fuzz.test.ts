@@ -21,7 +21,15 @@ const captures = readdirSync(VECTORS, { withFileTypes: true })
   .toSorted()
 const runFile = promisify(execFile)
 
-const ROUNDS = { packets: 60_000, http: 60_000, tls: 60_000, dns: 100_000, inflate: 60_000, table: 1000 }
+const ROUNDS = {
+  packets: 60_000,
+  http: 60_000,
+  tls: 60_000,
+  dns: 100_000,
+  'dns-tcp': 60_000,
+  inflate: 60_000,
+  table: 1000
+}
 const SEED = '1'
 const BUILD_TIMEOUT_MS = 300_000
 

@@ -5,9 +5,12 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect } from 'chai'
 import { ensureHarness, replay } from '../../../soda-host/kernort/harness/index.ts'
+import { compileRuleset } from '../../../soda-host/kernort/rules/index.ts'
+import { captureOf } from '../../helpers/captures.ts'
 import { cacheDir, replayCase, sidsOf, tableOf } from '../../helpers/engine.ts'
 import { codeOf } from '../../helpers/errors.ts'
 import { temporaryDirectory } from '../../helpers/temporary.ts'
+import { tcpConversation, udpFrame } from '../../helpers/traffic.ts'
 
 const VECTORS = join(import.meta.dirname, '../../vectors/ids')
 const vectors = readdirSync(VECTORS, { withFileTypes: true })
@@ -17,6 +20,11 @@ const runFile = promisify(execFile)
 
 /** Compiling with sanitizers takes a while on a busy machine. */
 const BUILD_TIMEOUT_MS = 300_000
+
+/** Chance that leaves everything where it is. */
+function* inOrder(): Generator<number> {
+  for (;;) yield 0
+}
 
 describe('the detection engine', function () {
   this.timeout(BUILD_TIMEOUT_MS)
@@ -34,6 +42,64 @@ describe('the detection engine', function () {
     const { stdout } = await runFile(path)
     expect(stdout).to.match(/^1\.\.16$/m)
     expect(stdout).to.not.match(/^not ok/m)
+  })
+
+  it('reads the questions of DNS over TCP, whole or in pieces', async () => {
+    const question = Buffer.from('000101000001000000000000046576696c076578616d706c650000010001', 'hex')
+    const message = Buffer.concat([Buffer.from([0, question.length]), question])
+    const { table } = compileRuleset([
+      {
+        file: 'dns.rules',
+        text: 'alert dns any any -> any any (msg:"evil"; dns.query; content:"evil.example"; bsize:12; sid:1;)'
+      }
+    ])
+    for (const cuts of [[100], [1], [3, 7]]) {
+      await using directory = await temporaryDirectory()
+      const path = join(directory.path, 'dns.pcap')
+      const frames = tcpConversation(Buffer.concat([message, message]), cuts, inOrder(), { port: 53 })
+      await writeFile(path, captureOf(frames))
+      const { alerts } = await replay(table.bytes, path, { cacheDir, ignoresChecksums: true })
+      expect(alerts.map(({ sid }) => sid)).to.deep.equal([1])
+    }
+  })
+
+  it('is not made blind by connections that stay open, however many', async () => {
+    const { table } = compileRuleset([
+      {
+        file: 'a.rules',
+        text: 'alert http any any -> any any (msg:"a"; http.uri; content:"/needle"; sid:1;)'
+      }
+    ])
+    const request = (uri: string): Buffer => Buffer.from(`GET ${uri} HTTP/1.1\r\nHost: a\r\n\r\n`)
+    const open = Array.from({ length: 2000 }, (_, number) =>
+      tcpConversation(request('/'), [100], inOrder(), { clientPort: 1024 + number, isLeftOpen: true })
+    )
+    await using directory = await temporaryDirectory()
+    const path = join(directory.path, 'open.pcap')
+    const last = tcpConversation(request('/needle'), [7], inOrder(), { clientPort: 60_000 })
+    await writeFile(path, captureOf([...open.flat(), ...last]))
+    const options = { cacheDir, ignoresChecksums: true, guestMemoryBytes: 64 * 1024 * 1024 }
+    const { alerts, counters } = await replay(table.bytes, path, options)
+    expect(alerts).to.deep.equal([{ sid: 1, count: 1 }])
+    expect(counters['flows_evicted']).to.be.above(1000)
+    expect(counters['windows_evicted']).to.be.above(1000)
+  })
+
+  it('says which rules cost most', async () => {
+    const text = [
+      'alert udp any any -> any any (msg:"cheap"; content:"abcdef"; sid:1;)',
+      'alert udp any any -> any any (msg:"dear"; content:"abcdef"; pcre:"/(x+x+)+y/"; sid:2;)'
+    ].join('\n')
+    const { table } = compileRuleset([{ file: 'a.rules', text }])
+    await using directory = await temporaryDirectory()
+    const path = join(directory.path, 'dear.pcap')
+    await writeFile(path, captureOf([udpFrame(Buffer.from(`abcdef${'x'.repeat(40)}`))]))
+    const { uses } = await replay(table.bytes, path, { cacheDir, ignoresChecksums: true })
+    expect(uses.map(({ sid, tried, matched }) => [sid, tried, matched])).to.deep.equal([
+      [2, 1, 0],
+      [1, 1, 1]
+    ])
+    expect(uses[0]?.steps).to.be.above(1000)
   })
 
   it('refuses a table with any section out of place', async () => {
