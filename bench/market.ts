@@ -44,7 +44,8 @@ export async function withMarket<T>(artifacts: string, use: (market: Market) => 
   )
   const provider = undo.use(
     await ServiceProcess.start(
-      words`provide --listen ${LOOPBACK} --state-dir ${join(directory, 'provider')} --socket-path ${socket}`,
+      words`provide --listen ${LOOPBACK} --state-dir ${join(directory, 'provider')} --socket-path ${socket}
+        --factories none`,
       quiet
     )
   )

@@ -15,6 +15,7 @@ export {
   type IShareComponents,
   type IShareInit,
   type Provider,
+  type FactoryPeer,
   type ProviderInit
 } from './plugin.ts'
 export * from './errors.ts'

@@ -18,6 +18,7 @@ import type { KadDHT } from '@libp2p/kad-dht'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import { join } from 'node:path'
+import { remoteFactory, type KernelFactory } from '../ifactory/index.ts'
 import { discoverer, type DiscoverOptions, type Discovery } from '../idiscover/index.ts'
 import {
   dhtAnnouncer,
@@ -34,12 +35,23 @@ import { dhtKnowsSomebody, onceInDht } from './dht-start.ts'
 import { RunError } from './errors.ts'
 import type { Identity } from './identity/index.ts'
 
+/** A factory that is another peer; `addresses` are multiaddrs. */
+export interface FactoryPeer {
+  id: string
+  addresses: readonly string[]
+}
+
 /** What a provider brings. */
 export interface ProviderInit {
   /** The machine that runs programs: the client of a SODA host's daemon. */
   host: RunHost
   /** Rules, terms and labels, and what of the machine is offered; the addresses are the node's own. */
-  describe(signal: AbortSignal): Promise<Omit<OfferDescription, 'addresses'>>
+  describe(signal: AbortSignal): Promise<Omit<OfferDescription, 'addresses' | 'factories'>>
+  /**
+   * Factories whose kernels it boots, in the order of preference; the offer names them. One that is another peer is
+   * given by its place. @default none: base kernels boot, which seal nothing
+   */
+  factories?: readonly (KernelFactory | FactoryPeer)[]
   /** Serve the offer's page here. @default no page */
   page?: { host: string; port: number; publicUrl?: string; links?: readonly string[] }
 }
@@ -112,7 +124,12 @@ class IShareService implements IShare, Startable {
     this.#components = components
     this.#init = init
     this.#discoverer = discoverer({ openStream: this.#openStream, dht: components.dht })
-    if (init.provider !== undefined) this.provider = new ProviderSide(components, init, init.provider)
+    if (init.provider !== undefined) {
+      const factories = (init.provider.factories ?? []).map((factory) =>
+        'issue' in factory ? factory : remoteFactory({ openStream: this.#openStream }, factory)
+      )
+      this.provider = new ProviderSide(components, init, { ...init.provider, factories })
+    }
   }
 
   get peerId(): PeerId {
@@ -191,7 +208,11 @@ class ProviderSide implements Provider, Startable {
   readonly #page: PageServer | undefined
   readonly runs: RunHandler
 
-  constructor(components: IShareComponents, init: IShareInit, provider: ProviderInit) {
+  constructor(
+    components: IShareComponents,
+    init: IShareInit,
+    provider: ProviderInit & { factories: readonly KernelFactory[] }
+  ) {
     const onError = init.onError === undefined ? {} : { onError: init.onError }
     const { identity } = init
     this.#page = provider.page === undefined ? undefined : pageServer({ ...provider.page, ...onError })
@@ -200,6 +221,7 @@ class ProviderSide implements Provider, Startable {
         identity,
         describe: async (signal) => ({
           ...(await provider.describe(signal)),
+          factories: provider.factories.map(({ id }) => id),
           addresses: components.addressManager.getAddresses().map(String)
         }),
         outlets: [
@@ -211,7 +233,13 @@ class ProviderSide implements Provider, Startable {
       onError
     )
     this.runs = runHandler(
-      { registrar: components.registrar, host: provider.host, identity, offers: this.#publisher },
+      {
+        registrar: components.registrar,
+        host: provider.host,
+        identity,
+        offers: this.#publisher,
+        factories: provider.factories
+      },
       { stateDir: join(init.stateDir, 'provider'), ...onError }
     )
   }

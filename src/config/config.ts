@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname } from 'node:path'
 import { ConfigError } from '../errors.ts'
-import type { Endpoint } from './readers.ts'
+import type { Endpoint, FactoryPlace } from './readers.ts'
 import { configFile, SETTINGS, type Machine, type SettingName } from './settings.ts'
 
 /** Everything that can be set, validated. Sizes in bytes, paths absolute. */
@@ -23,6 +23,8 @@ export interface Config {
   rulesFile?: string
   termsFile?: string
   labels: string[]
+  /** None said: a provider's own, where its kernel can be stamped; for a consumer, those that an offer names. */
+  factories: FactoryPlace[]
 }
 
 export interface ConfigSources {
@@ -97,6 +99,7 @@ function assemble(get: <N extends SettingName>(name: N) => ValueOf<N>): Config {
       servers: get('slice.servers')
     },
     labels: get('labels'),
+    factories: get('factories'),
     ...given
   }
 }

@@ -6,4 +6,4 @@
  */
 export { readConfig, type Config, type ConfigSources } from './config.ts'
 export { formatDuration, formatRate, formatSize, parseDuration, parseRate, parseSize } from './quantities.ts'
-export type { Endpoint } from './readers.ts'
+export type { Endpoint, FactoryPlace } from './readers.ts'

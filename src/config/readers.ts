@@ -75,6 +75,27 @@ export const readBootstrap: Reader<string> = (value) => {
   }
 }
 
+/**
+ * A factory, as a provider uses it or a consumer believes it: `own` is the one in the provider's own process, `none` no
+ * factory at all.
+ */
+export type FactoryPlace = { kind: 'own' | 'none' } | { kind: 'peer'; id: string; addresses: string[] }
+
+export const readFactory: Reader<FactoryPlace> = (value) => {
+  const text = textOf(value, 'a factory')
+  if (text === 'own' || text === 'none') return { kind: text }
+  try {
+    if (!text.startsWith('/')) return { kind: 'peer', id: peerIdOf(text).toString(), addresses: [] }
+    const address = readBootstrap(text, '')
+    const id = multiaddr(address)
+      .getComponents()
+      .findLast(({ name }) => name === 'p2p')?.value
+    return { kind: 'peer', id: id ?? '', addresses: [address] }
+  } catch {
+    throw wanted('own, none, a peer id, or a multiaddr that ends with /p2p/ and a peer id', value)
+  }
+}
+
 export const readEndpoint: Reader<Endpoint | undefined> = (value) => {
   const expected = 'an address such as 127.0.0.1:8080 or [::1]:8080, or off'
   const text = textOf(value, expected)

@@ -10,6 +10,7 @@ import {
   readAddress,
   readBootstrap,
   readEndpoint,
+  readFactory,
   readLabel,
   readPath,
   readSocketPath,
@@ -57,7 +58,9 @@ export const SETTINGS = {
   page: setting(readEndpoint, () => undefined),
   rulesFile: setting<string | undefined>(readPath, () => undefined),
   termsFile: setting<string | undefined>(readPath, () => undefined),
-  labels: setting(listOf(readLabel), () => [])
+  labels: setting(listOf(readLabel), () => []),
+  /** Factories whose kernels a provider boots, or a consumer believes. */
+  factories: setting(listOf(readFactory), () => [])
 }
 
 export type SettingName = keyof typeof SETTINGS

@@ -83,7 +83,7 @@ async function perform(directory: string, artifacts: string, signal: AbortSignal
     'The owner publishes a slice of the machine, and its rules',
     words`provide --rules-file ${here('rules.json')} --terms-file ${here('terms.txt')} --labels earth-science
       --page 127.0.0.1:0 --listen ${LOOPBACK} --bootstrap ${meeting}
-      --state-dir ${at('provider')} --socket-path ${socket}`
+      --state-dir ${at('provider')} --socket-path ${socket} --artifacts ${artifacts}`
   )
 
   const consumer = words`--bootstrap ${meeting} --state-dir ${at('consumer')}`

@@ -1,19 +1,22 @@
 import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { Command } from 'commander'
 import { hostClient } from '../../../soda-host/client/index.ts'
 import { readConfig, type Config } from '../../config/index.ts'
-import { ConfigError } from '../../errors.ts'
+import { ConfigError, isIShareError } from '../../errors.ts'
 import { loadOrCreateIdentity } from '../../identity/index.ts'
 import { createPeer } from '../../peer.ts'
 import type { ProviderInit } from '../../plugin.ts'
 import { defaultRules, parseRules, type AccessRules } from '../../rules/index.ts'
 import { collect, jsonOption, networkOptions, sliceWords } from '../options.ts'
 import { note, printFacts } from '../output.ts'
+import { openOwnFactory, prepareFactory } from '../own-factory.ts'
 import { becomeUnprivileged } from '../privileges.ts'
 import { backgroundLog, untilToldToEnd } from '../service.ts'
 
 interface Flags {
   json?: boolean
+  artifacts?: string
   user?: string
   publicUrl?: string
   link?: string[]
@@ -37,6 +40,12 @@ export function provideCommand(): Command {
     .option('--page <host:port>', "serve the offer's page there; port 0 is any")
     .option('--public-url <url>', 'the address under which others reach the page')
     .option('--link <url>', "another provider's page, to be named on ours; may be repeated", collect)
+    .option(
+      '--factories <place>',
+      'whose kernels are booted: own, none, or a factory as multiaddr with its peer id; may be repeated',
+      collect
+    )
+    .option('--artifacts <file>', 'list of what was built, for the own factory (default: that of the cache)')
     .option('--user <account>', 'the account to become when started by root')
   return jsonOption(networkOptions(command)).action(provide)
 }
@@ -45,12 +54,16 @@ async function provide(flags: Flags): Promise<void> {
   const config = await readConfig({ flags: { ...flags } })
   const { stateDir, listen, bootstrap } = config
   const policy = await readPolicy(config)
+  const artifacts = flags.artifacts ?? join(config.cacheDir, 'artifacts.json')
+  const hasOwn = await preparesOwnFactory(config, artifacts)
   await becomeUnprivileged(stateDir, flags.user)
   const host = hostClient({ socketPath: config.socketPath })
   const { total } = await host.capacity()
   const identity = await loadOrCreateIdentity(stateDir)
+  const factories = await factoriesOf(config, hasOwn, identity.id)
   const provider: ProviderInit = {
     host,
+    factories,
     describe: async (signal) => describe(await host.capacity(signal), policy, config),
     ...(config.page === undefined ? {} : { page: { ...config.page, ...pageFlags(flags) } })
   }
@@ -68,6 +81,7 @@ async function provide(flags: Flags): Promise<void> {
       slice: sliceWords(total, total.servers),
       listening: peer.getMultiaddrs().map(String),
       ...(page === undefined ? {} : { page }),
+      factory: factories.length === 0 ? 'none: nothing is watched' : factories.map(({ id }) => id),
       offer: side?.offer()?.digest ?? 'not signed yet',
       ready: 'Ctrl+C ends it; programs that run go on, and are found again'
     },
@@ -76,6 +90,32 @@ async function provide(flags: Flags): Promise<void> {
   await untilToldToEnd()
   note('Stopping; programs that run go on.')
   await peer.stop()
+}
+
+/**
+ * True if this provider has a factory of its own: when it is told so, and when nobody has said anything and there is a
+ * kernel that can be stamped.
+ */
+async function preparesOwnFactory({ factories, stateDir }: Config, artifacts: string): Promise<boolean> {
+  const isWanted = factories.some(({ kind }) => kind === 'own')
+  if (!isWanted && factories.length > 0) return false
+  try {
+    await prepareFactory(stateDir, artifacts)
+    return true
+  } catch (error) {
+    if (isWanted || !isIShareError(error)) throw error
+    note(`No factory of its own, so that kernels seal nothing: ${error.message}`)
+    return false
+  }
+}
+
+async function factoriesOf(
+  { factories, stateDir }: Config,
+  hasOwn: boolean,
+  provider: string
+): Promise<NonNullable<ProviderInit['factories']>> {
+  const others = factories.filter((factory) => factory.kind === 'peer')
+  return hasOwn ? [await openOwnFactory(stateDir, provider), ...others] : others
 }
 
 function pageFlags({ publicUrl, link }: Flags) {
@@ -119,7 +159,6 @@ function describe({ architecture, total, images }: Capacity, { rules, terms }: P
     images,
     labels: config.labels,
     rules: rules ?? defaultRules(total),
-    terms: { text: terms },
-    factories: []
+    terms: { text: terms }
   }
 }

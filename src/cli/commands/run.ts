@@ -4,6 +4,7 @@ import type { Limits, Offer, Restart, Verified, Warning } from '../../documents/
 import { ConfigError } from '../../errors.ts'
 import { EXIT_RUN_FAILED, exitStatusOf, EXIT_REFUSED, EXIT_USAGE, failureLines } from '../exit-status.ts'
 import { firstOffer, sourcesOf, withConsumer } from '../consumer.ts'
+import { kernelWish } from '../kernel-wish.ts'
 import { offerFacts, offerRulesText } from '../offer-text.ts'
 import { restartWords, warningWords } from '../life-options.ts'
 import { collect, jsonOption, networkOptions, queryOf, wantedOptions, type WantedFlags } from '../options.ts'
@@ -21,6 +22,7 @@ interface Flags extends WantedFlags {
   detach?: boolean
   restart?: Restart
   warn?: Warning
+  unwatched?: boolean
   json?: boolean
   quiet?: boolean
 }
@@ -61,6 +63,12 @@ export function runCommand(): Command {
         'accept the rules and terms without asking; only these, if a digest is given'
       )
     )
+    .option(
+      '--factories <place>',
+      'whose kernels you believe, as peer ids; may be repeated (default: those that the offer names)',
+      collect
+    )
+    .option('--unwatched', 'take an offer that names no factory: its kernel watches and seals nothing')
     .option('-q, --quiet', 'say nothing but what the program says')
     .addHelpText(
       'after',
@@ -93,8 +101,10 @@ async function run(argv: string[], flags: Flags): Promise<number> {
     const query = { ...queryOf(flags), image, peer: peer.peerId.toString() }
     const offer = await firstOffer(peer, sources, query)
     if (!(await accepted(offer, flags))) return EXIT_REFUSED
+    const kernel = await kernelWish(offer.payload, config, flags)
     const handle = await peer.services.ishare.runs.submit({
       offer,
+      ...(kernel === undefined ? {} : { kernel }),
       limits: limitsOf(offer.payload, flags),
       image,
       program: { argv, env, ...(flags.terminal === true ? { terminal: terminalSize() } : {}) },

@@ -147,11 +147,19 @@ export function receiptCommand(): Command {
     .description('show what the provider has signed: how the run ended, and what it used')
     .argument('<run>', RUN_ARGUMENT)
     .option('--token', 'print the signed document itself')
+    .option('--manifest', 'print the manifest of its kernel instead, for `ishare factory verify`')
   return jsonOption(networkOptions(command)).action(
-    async (wanted: string, flags: { json?: boolean; token?: boolean }) => {
+    async (wanted: string, flags: { json?: boolean; token?: boolean; manifest?: boolean }) => {
       await withConsumer({ ...flags }, async (peer) => {
         const { runs } = peer.services.ishare
         const { runId, state } = resolveRun(runs, wanted)
+        if (flags.manifest === true) {
+          const manifest = await runs.manifest(runId)
+          if (manifest === undefined)
+            throw new RunError('ERR_RUN_STATE', `run ${runId} is ${state}: no manifest of its kernel is known`)
+          console.log(manifest.token)
+          return
+        }
         const receipt = await runs.receipt(runId)
         if (receipt === undefined)
           throw new RunError(
