@@ -102,6 +102,11 @@ export interface HostServer {
   stdin: { takenBytes: number; ended: boolean }
   /** Set once collected: size of the tar of the output directory. */
   files?: { bytes: number }
+  /**
+   * What is kept of its sealed log: offsets of the oldest byte, and behind the newest; number of the newest frame in its
+   * boot, and the head of the chain behind that. Absent while it is empty.
+   */
+  log?: { start: number; end: number; head?: { boot: number; frame: number; head: string } }
   usage: { cpuSeconds: number; memoryPeakBytes: number }
 }
 
@@ -186,6 +191,14 @@ export interface RunHost {
   output(
     id: string,
     options: { offset: number; follow: boolean; signal?: AbortSignal }
+  ): AsyncIterable<Uint8Array>
+  /**
+   * The sealed log from byte `offset` on, at most `length` bytes; with `follow` it ends when the server has.
+   * @throws ERR_HOST_REQUEST when the bytes at `offset` are not kept any more, or not there yet
+   */
+  log(
+    id: string,
+    options?: { offset?: number; length?: number; follow?: boolean; signal?: AbortSignal }
   ): AsyncIterable<Uint8Array>
   /** Append standard input at `offset` (bytes since the start); resolves with the new offset when taken.
    * @throws ERR_SERVER_STATE when `offset` is not where the host stands (inspect tells) */

@@ -1,5 +1,5 @@
 /** Every number of iRun that is not in the documents. Sizes are bytes. */
-import { DAY_MS, KIB, MIB, MINUTE_MS, SECOND_MS } from '../src/constants.ts'
+import { DAY_MS, GIB, KIB, MIB, MINUTE_MS, SECOND_MS } from '../src/constants.ts'
 
 /** What one provider lets strangers do. */
 export interface ProviderLimits {
@@ -42,6 +42,8 @@ export interface ConsumerLimits {
   /** First and longest pause between two attempts to connect again. */
   reconnectMsMin: number
   reconnectMsMax: number
+  /** What is kept of the sealed log of one run. */
+  logBytesMax: number
   /** A provider that has not ended the program this long after the lease's end is given up. */
   overdueMs: number
 }
@@ -50,6 +52,7 @@ export const CONSUMER_LIMITS: ConsumerLimits = {
   answerMs: 20 * SECOND_MS,
   reconnectMsMin: 200,
   reconnectMsMax: 30 * SECOND_MS,
+  logBytesMax: 4 * GIB,
   overdueMs: 10 * MINUTE_MS
 }
 
@@ -67,3 +70,10 @@ export const REASONS_MAX = 16
 export const REASON_LENGTH_MAX = 256
 /** Runs in one answer to `list`. */
 export const LISTED_RUNS_MAX = 100
+
+/** A sealed log that is followed is anchored at most so often. */
+export const ANCHOR_INTERVAL_MS = SECOND_MS
+/** Anchors are good for as long as receipts. */
+export const ANCHOR_LIFETIME_SECONDS = (5 * 365 * DAY_MS) / SECOND_MS
+/** Anchors of a run that its consumer keeps: the newest of each of the last boots. */
+export const ANCHORS_KEPT_MAX = 64

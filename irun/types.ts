@@ -2,6 +2,7 @@ import type { Startable, Stream, StreamHandler, StreamHandlerOptions } from '@li
 import type { Limits, Restart, Warning } from '../src/documents/fields.ts'
 import type { KernelManifest } from '../src/documents/kernel-manifest.ts'
 import type { Lease } from '../src/documents/lease.ts'
+import type { LogAnchor } from '../src/documents/log-anchor.ts'
 import type { Offer } from '../src/documents/offer.ts'
 import type { Receipt } from '../src/documents/receipt.ts'
 import type { Verified } from '../src/documents/jws.ts'
@@ -251,6 +252,16 @@ export interface RunClient extends AsyncDisposable {
   receipt(runId: string): Promise<Verified<Receipt> | undefined>
   /** Of the kernel that booted; undefined before it has been seen, and where a base kernel boots. @throws ERR_RUN_UNKNOWN */
   manifest(runId: string): Promise<Verified<KernelManifest> | undefined>
+  /**
+   * The sealed log, as its kernel wrote it: what is here already, then what the provider has, which is kept too; with
+   * `follow` until the run has ended. After the run all of it is here.
+   *
+   * @throws ERR_RUN_UNKNOWN, ERR_RUN_STATE where a base kernel runs, which seals nothing, ERR_PROVIDER_UNREACHABLE without
+   * `follow`, ERR_PROVIDER_DISHONEST, ERR_LOG_LIMIT
+   */
+  sealedLog(runId: string, options?: { follow?: boolean; signal?: AbortSignal }): AsyncIterable<Uint8Array>
+  /** What a reader of the log is to know: its server's id, in hex, and the heads that the provider has signed. */
+  logFacts(runId: string): Promise<{ serverId: string; anchors: Verified<LogAnchor>[] }>
   /** Detach every handle and close the store. */
   close(): Promise<void>
 }

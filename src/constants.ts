@@ -13,6 +13,7 @@ export const PROTOCOL_KAD_DHT = '/ishare/kad/1.0.0'
 export const PROTOCOL_RUN = '/ishare/run/1.0.0'
 export const PROTOCOL_EXEC = '/ishare/exec/1.0.0'
 export const PROTOCOL_FACTORY = '/ishare/factory/1.0.0'
+export const PROTOCOL_LOG = '/ishare/log/1.0.0'
 export const PROTOCOL_OFFER = '/ishare/offer/1.0.0'
 
 /** A signed document (compact JWS) is never longer than this, in bytes. */

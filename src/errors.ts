@@ -109,7 +109,7 @@ export type RulesetErrorCode =
   'ERR_RULESET_FILE' | 'ERR_RULESET_VARIABLE' | 'ERR_RULESET_SELECTION' | 'ERR_RULESET_LIMIT'
 
 /** Sealed logs: their bytes, their keys, and what was done to them. */
-export type LogErrorCode = 'ERR_LOG_FORMAT' | 'ERR_LOG_KEY' | 'ERR_LOG_ACCESS'
+export type LogErrorCode = 'ERR_LOG_FORMAT' | 'ERR_LOG_KEY' | 'ERR_LOG_ACCESS' | 'ERR_LOG_LIMIT'
 
 export type SetupErrorCode = 'ERR_PACKAGES_MISSING' | 'ERR_PACKAGES_INSTALL' | 'ERR_MACHINE'
 

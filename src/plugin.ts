@@ -33,7 +33,8 @@ import { runClient, runHandler, type RunClient, type RunHandler, type RunHost } 
 import type { Offer, Verified } from './documents/index.ts'
 import { dhtKnowsSomebody, onceInDht } from './dht-start.ts'
 import { RunError } from './errors.ts'
-import type { Identity } from './identity/index.ts'
+import { loadOrCreateLogKey, type Identity } from './identity/index.ts'
+import { logOpener, readLog, type LogRecord } from '../soda-host/logs/index.ts'
 
 /** A factory that is another peer; `addresses` are multiaddrs. */
 export interface FactoryPeer {
@@ -90,6 +91,13 @@ export interface IShare {
   discover(options: DiscoverOptions): AsyncIterable<Discovery>
   /** The consumer's side: submit runs, find them again, bring home what they made. */
   readonly runs: RunClient
+  /**
+   * What the kernel of a run has alerted to, opened with this peer's log key; with `follow` as it happens, until the run
+   * has ended.
+   *
+   * @throws as `runs.sealedLog`, ERR_LOG_KEY
+   */
+  alerts(runId: string, options?: { follow?: boolean; signal?: AbortSignal }): AsyncIterable<LogRecord>
   /** Present when the peer provides. */
   readonly provider: Provider | undefined
 }
@@ -149,6 +157,16 @@ class IShareService implements IShare, Startable {
     if (options.dht === true || options.peers?.some((peer) => !peer.startsWith('/')) === true)
       await dhtKnowsSomebody(this.#components.dht, options.signal)
     yield* this.#discoverer.discover(options)
+  }
+
+  async *alerts(
+    runId: string,
+    options: { follow?: boolean; signal?: AbortSignal } = {}
+  ): AsyncGenerator<LogRecord> {
+    const opener = await logOpener(await loadOrCreateLogKey(this.#init.stateDir))
+    const { serverId } = await this.runs.logFacts(runId)
+    for await (const entry of readLog(this.runs.sealedLog(runId, options), { opener, serverId }))
+      if (entry.type === 'record' && entry.record.kind === 'alert') yield entry.record
   }
 
   async start(): Promise<void> {

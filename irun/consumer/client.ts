@@ -9,6 +9,7 @@ import {
   verifyKeptDocument,
   type Acceptance,
   type KernelManifest,
+  type LogAnchor,
   type Receipt,
   type Verified
 } from '../../src/documents/index.ts'
@@ -41,6 +42,7 @@ import { RunDriver } from './driver.ts'
 import { checkInputs } from './inputs.ts'
 import { summaryOf, type ConsumerRun } from './record.ts'
 import { newRunId } from './run-id.ts'
+import { SealedLogs } from './sealed-logs.ts'
 import { ProviderError } from './session-errors.ts'
 
 /** An acceptance that was not answered within this time cannot be used by anybody later. */
@@ -57,12 +59,18 @@ class LibP2PRunClient implements RunClient {
   readonly #limits: ConsumerLimits
   readonly #store: RunStore<ConsumerRun>
   readonly #drivers = new Set<RunDriver>()
+  readonly #sealedLogs: SealedLogs
 
   constructor(components: RunClientComponents, init: RunClientInit) {
     this.#components = components
     this.#stateDir = init.stateDir
     this.#limits = { ...CONSUMER_LIMITS, ...init.limits }
     this.#store = new RunStore(join(init.stateDir, 'consumer.sqlite'))
+    this.#sealedLogs = new SealedLogs({
+      components,
+      limits: this.#limits,
+      directoryOf: (run) => this.#directoryOf(run)
+    })
   }
 
   async submit(request: SubmitRequest): Promise<RunHandle> {
@@ -170,6 +178,20 @@ class LibP2PRunClient implements RunClient {
     return manifest === undefined ? undefined : verifyKeptDocument('kernel-manifest', manifest)
   }
 
+  async *sealedLog(
+    runId: string,
+    { follow = false, signal }: { follow?: boolean; signal?: AbortSignal } = {}
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    yield* this.#sealedLogs.read(this.#find(runId), {
+      follow,
+      signal: signal ?? new AbortController().signal
+    })
+  }
+
+  async logFacts(runId: string): Promise<{ serverId: string; anchors: Verified<LogAnchor>[] }> {
+    return this.#sealedLogs.facts(this.#find(runId))
+  }
+
   async close(): Promise<void> {
     await Promise.all([...this.#drivers].map((driver) => driver.detach()))
     this.#store[Symbol.dispose]()
@@ -251,7 +273,8 @@ class LibP2PRunClient implements RunClient {
       run: attached,
       components: this.#components,
       limits: this.#limits,
-      isView
+      isView,
+      bringLog: (signal) => this.#sealedLogs.bringHome(this.#find(run.runId), signal)
     })
     this.#drivers.add(driver)
     const forget = () => {

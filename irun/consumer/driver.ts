@@ -24,6 +24,8 @@ export interface DriverInit {
   limits: ConsumerLimits
   /** Only follows the output: another process may hold the run. */
   isView: boolean
+  /** Bring what is missing of the sealed log, before the provider is told that it may forget it. */
+  bringLog: (signal: AbortSignal) => Promise<void>
 }
 
 export class RunDriver implements RunHandle {
@@ -145,12 +147,12 @@ export class RunDriver implements RunHandle {
 
   /** One session from its stream to its end. */
   async #attend(backOff: BackOff): Promise<void> {
-    const { limits, isView } = this.#init
+    const { limits, isView, bringLog } = this.#init
     const signal = AbortSignal.any([this.#controller.signal, this.#overdue.signal])
     const stream = await this.#openStream(signal)
     this.#wasConnected = true
     try {
-      const session = new ConsumerSession(this.#run, stream, limits, isView)
+      const session = new ConsumerSession(this.#run, stream, { limits, isView, bringLog })
       await session.open(signal)
       this.#noteLease()
       this.#run.emit({ type: 'connection', status: 'connected' })

@@ -38,11 +38,20 @@ import { ProviderError, StalledError } from './session-errors.ts'
 
 export type ConsumerStream = FramedStream<ProviderMessage, ConsumerMessage>
 
+export interface SessionInit {
+  limits: ConsumerLimits
+  /** Only watches the output. */
+  isView: boolean
+  /** What is missing of the sealed log, before the provider may forget it. */
+  bringLog: (signal: AbortSignal) => Promise<void>
+}
+
 export class ConsumerSession {
   readonly #run: AttachedRun
   readonly #stream: ConsumerStream
   readonly #limits: ConsumerLimits
   readonly #isView: boolean
+  readonly #bringLog: (signal: AbortSignal) => Promise<void>
   readonly #heard = new Bell()
   readonly #staging = new SendWindow(STAGING_WINDOW_BYTES)
   #stdin = new SendWindow(STDIN_WINDOW_BYTES)
@@ -57,12 +66,12 @@ export class ConsumerSession {
   #download: FilesDownload | undefined
   #filesEnd: number | undefined
 
-  /** A view only watches the output. */
-  constructor(run: AttachedRun, stream: ConsumerStream, limits: ConsumerLimits, isView: boolean) {
+  constructor(run: AttachedRun, stream: ConsumerStream, { limits, isView, bringLog }: SessionInit) {
     this.#run = run
     this.#stream = stream
     this.#limits = limits
     this.#isView = isView
+    this.#bringLog = bringLog
     this.#confirmedOutput = run.copy.byteLength
   }
 
@@ -277,6 +286,7 @@ export class ConsumerSession {
     if (this.#isView) return
     if (!hasReached(run.record.state, 'collected')) await this.#collect(signal)
     if (run.record.receipt === undefined) await this.#fetchReceipt(signal)
+    if (run.lease?.payload.factory !== undefined) await this.#bringLog(signal)
     await this.#say({ type: 'collected' })
     await this.#until(() => this.#isSettled, signal, this.#limits.answerMs)
     if (!isFinal(run.record.state)) run.advance('settle')

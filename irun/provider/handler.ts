@@ -1,7 +1,7 @@
-/** The provider's side of PROTOCOL_RUN and PROTOCOL_EXEC: what each stream is for, and who may. */
+/** The provider's side of PROTOCOL_RUN, PROTOCOL_EXEC and PROTOCOL_LOG: what each stream is for, and who may. */
 import { join } from 'node:path'
 import type { Connection, Stream } from '@libp2p/interface'
-import { HOUR_MS, PROTOCOL_EXEC, PROTOCOL_RUN } from '../../src/constants.ts'
+import { HOUR_MS, PROTOCOL_EXEC, PROTOCOL_LOG, PROTOCOL_RUN } from '../../src/constants.ts'
 import { RunError, WireError } from '../../src/errors.ts'
 import { framedStream } from '../../src/wire/index.ts'
 import { LISTED_RUNS_MAX, PROVIDER_LIMITS, type ProviderLimits } from '../limits.ts'
@@ -15,6 +15,7 @@ import { serveExec } from './exec.ts'
 import type { HostedRunContext, HostedRunTask } from './hosted-run.ts'
 import { HostedRuns } from './hosted-runs.ts'
 import type { ProviderRun } from './record.ts'
+import { serveLog } from './log.ts'
 import { publicCode, publicReasons } from './refusal.ts'
 import { ProviderSession } from './session.ts'
 
@@ -84,6 +85,8 @@ class LibP2PRunHandler implements RunHandler {
     await registrar.handle(PROTOCOL_RUN, run, options)
     const exec = this.#onStream((...of) => this.#exec(...of))
     await registrar.handle(PROTOCOL_EXEC, exec, options)
+    const log = this.#onStream((...of) => this.#log(...of))
+    await registrar.handle(PROTOCOL_LOG, log, options)
   }
 
   async stop(): Promise<void> {
@@ -92,6 +95,7 @@ class LibP2PRunHandler implements RunHandler {
     this.#running = undefined
     await this.#components.registrar.unhandle(PROTOCOL_RUN)
     await this.#components.registrar.unhandle(PROTOCOL_EXEC)
+    await this.#components.registrar.unhandle(PROTOCOL_LOG)
     clearInterval(running.pruneTimer)
     running.controller.abort(new RunError('ERR_RUN_BUSY', 'the provider stops'))
     await Promise.allSettled(running.sessions)
@@ -139,6 +143,18 @@ class LibP2PRunHandler implements RunHandler {
     const onError = this.#init.onError ?? (() => undefined)
     const init = { host: this.#components.host, firstMessageMs, serverOf, onError }
     await serveExec(stream, init, running.controller.signal)
+  }
+
+  async #log(running: Running, stream: Stream, peer: string): Promise<void> {
+    using resources = new DisposableStack()
+    const recordOf = (runId: string): Readonly<ProviderRun> => {
+      resources.use(this.#admission.enter(peer))
+      return this.#find(running, peer, runId).record
+    }
+    const { host, identity } = this.#components
+    const { firstMessageMs } = this.#limits
+    const onError = this.#init.onError ?? (() => undefined)
+    await serveLog(stream, { host, identity, firstMessageMs, recordOf, onError }, running.controller.signal)
   }
 
   /** Never rejects: what goes wrong is told to the consumer as a code. */

@@ -10,11 +10,14 @@ import { RunError } from '../errors.ts'
 import type { RunEvent, RunHandle, RunResult, RunState } from '../../irun/index.ts'
 import { EXIT_OK, exitStatusOfRun } from './exit-status.ts'
 import { noticeText } from './notice-text.ts'
-import { note, printJson } from './output.ts'
+import { recordJson, recordText, recordTime, type LogRecord } from '../../soda-host/logs/index.ts'
+import { harmless, note, printJson } from './output.ts'
 import { Progress } from './progress.ts'
 
 /** How long after a first Ctrl+C a second one still means "stop". */
 const SECOND_CTRL_C_MS = 2000
+/** Alerts of a run that has ended are waited for so long. */
+const LAST_ALERTS_MS = 2000
 const CTRL_P = 0x10
 const CTRL_Q = 0x11
 /** From here on the provider needs nothing of the consumer. */
@@ -28,6 +31,8 @@ export interface SessionOptions {
   /** One JSON object a line in place of the program's output. */
   json: boolean
   quiet: boolean
+  /** What the guest's kernel alerts to, as it happens. */
+  alerts?: (signal: AbortSignal) => AsyncIterable<LogRecord>
   /** Let go as soon as the provider has all it needs. */
   detachWhenRunning: boolean
 }
@@ -37,6 +42,8 @@ export async function runSession(handle: RunHandle, options: SessionOptions): Pr
   using keys = new Keys(handle, options)
   // A program that draws on the terminal is not drawn over.
   const progress = new Progress(options.quiet || options.json || options.terminal)
+  const over = new AbortController()
+  const alerting = tellAlerts(options, progress, over.signal)
   try {
     await deliver(handle.events, options, progress, keys)
     const result = await handle.done
@@ -52,6 +59,31 @@ export async function runSession(handle: RunHandle, options: SessionOptions): Pr
     return EXIT_OK
   } finally {
     progress.end()
+    // What was sealed last is on its way; a session that was let go of does not wait for it.
+    if (!keys.detached) await Promise.race([alerting, delay(LAST_ALERTS_MS, undefined, { ref: false })])
+    over.abort()
+    await alerting
+  }
+}
+
+/** Beside whatever the program shows: an alert does not wait. A log that cannot be had does not end the session. */
+async function tellAlerts(
+  { alerts, json, terminal }: SessionOptions,
+  progress: Progress,
+  signal: AbortSignal
+): Promise<void> {
+  if (alerts === undefined) return
+  try {
+    for await (const record of alerts(signal)) {
+      progress.end()
+      if (json) printJson({ type: 'alert', ...recordJson(record) })
+      else {
+        const line = harmless(`ALERT ${recordTime(record)} ${recordText(record)}`).replaceAll('\n', ' ')
+        process.stderr.write(terminal && process.stdin.isTTY ? `\r\n${line}\r\n` : `${line}\n`)
+      }
+    }
+  } catch (error) {
+    if (!signal.aborted) note(`ishare: alerts are not shown: ${String(error)}`)
   }
 }
 

@@ -15,4 +15,5 @@ export { kernelInputs, type KernelInputs, type KernelManifest } from './kernel-m
 export type { Lease } from './lease.ts'
 export type { Offer } from './offer.ts'
 export type { Receipt } from './receipt.ts'
+export type { LogAnchor } from './log-anchor.ts'
 export { newestSequence, seenBefore, type NewestSequence, type SeenBefore } from './seen-before.ts'

@@ -3,6 +3,7 @@ import { DAY_MS, HOUR_MS, SECOND_MS } from '../constants.ts'
 import { acceptance } from './acceptance.ts'
 import { kernelManifest } from './kernel-manifest.ts'
 import { lease } from './lease.ts'
+import { logAnchor } from './log-anchor.ts'
 import { offer } from './offer.ts'
 import { receipt } from './receipt.ts'
 
@@ -15,6 +16,7 @@ export const KINDS = {
   acceptance: { schema: acceptance, lifetimeSecondsMax: HOUR_MS / SECOND_MS },
   lease: { schema: lease, lifetimeSecondsMax: (400 * DAY_MS) / SECOND_MS },
   'kernel-manifest': { schema: kernelManifest, lifetimeSecondsMax: (400 * DAY_MS) / SECOND_MS },
+  'log-anchor': { schema: logAnchor, lifetimeSecondsMax: (3660 * DAY_MS) / SECOND_MS },
   /** A proof that both sides keep. */
   receipt: { schema: receipt, lifetimeSecondsMax: (3660 * DAY_MS) / SECOND_MS }
 } as const

@@ -116,7 +116,11 @@ async function run(argv: string[], flags: Flags): Promise<number> {
     if (flags.json === true) printJson({ type: 'run', runId: handle.runId })
     else if (flags.detach === true) console.log(handle.runId)
     else if (flags.quiet !== true) note(`Run ${handle.runId} on ${offer.payload.iss}`)
+    const { ishare } = peer.services
     return runSession(handle, {
+      ...(kernel === undefined
+        ? {}
+        : { alerts: (signal: AbortSignal) => ishare.alerts(handle.runId, { follow: true, signal }) }),
       terminal: flags.terminal === true,
       stdin: flags.input && flags.detach !== true,
       json: flags.json === true,

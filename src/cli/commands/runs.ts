@@ -114,7 +114,11 @@ export function attachCommand(): Command {
         fromStart: flags.fromStart === true,
         ...(flags.out === undefined ? {} : { outDir: flags.out })
       })
+      const { ishare } = peer.services
       process.exitCode = await runSession(handle, {
+        ...(handle.lease.payload.factory === undefined
+          ? {}
+          : { alerts: (signal: AbortSignal) => ishare.alerts(run.runId, { follow: true, signal }) }),
         terminal: run.hasTerminal,
         stdin: flags.input,
         json: flags.json === true,
@@ -156,7 +160,10 @@ export function receiptCommand(): Command {
         if (flags.manifest === true) {
           const manifest = await runs.manifest(runId)
           if (manifest === undefined)
-            throw new RunError('ERR_RUN_STATE', `run ${runId} is ${state}: no manifest of its kernel is known`)
+            throw new RunError(
+              'ERR_RUN_STATE',
+              `run ${runId} is ${state}: no manifest of its kernel is known`
+            )
           console.log(manifest.token)
           return
         }

@@ -1,4 +1,4 @@
-/** Sealed logs: `open`, `alerts`, `sessions`, `replay`, `verify`. They need the tenant's key, and no network. */
+/** Sealed logs: `open`, `alerts`, `sessions`, `replay`, `verify`. They need the tenant's key; files need no network. */
 import { Command, InvalidArgumentError } from 'commander'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -12,7 +12,6 @@ import {
   pace,
   parseAnchor,
   readLog,
-  readLogFiles,
   recordJson,
   recordText,
   recordTime,
@@ -28,7 +27,8 @@ import {
 import { formatDuration, formatSize, readConfig } from '../../config/index.ts'
 import { LogError } from '../../errors.ts'
 import { readLogKey } from '../../identity/index.ts'
-import { jsonOption, stateOption } from '../options.ts'
+import { withLogPlace, type LogPlace } from '../log-place.ts'
+import { jsonOption, networkOptions } from '../options.ts'
 import { harmless, note, printJson, printTable } from '../output.ts'
 
 const NS_PER_SECOND = 1e9
@@ -67,10 +67,10 @@ function kinds(text: string): string[] {
 function sealedLogCommand(name: string, description: string): Command {
   const command = new Command(name)
     .description(description)
-    .argument('<log>', 'file or directory of a sealed log')
+    .argument('<log>', 'file or directory of a sealed log, or a run as `ishare ps` names it')
     .option('--key <file>', 'key that opens the log (default: log-key.jwk in the state directory)')
     .option('--anchor <head>', 'a head that the log must hold, as verify prints it; may be repeated', anchors)
-  return jsonOption(stateOption(command))
+  return jsonOption(networkOptions(command))
 }
 
 function followOption(command: Command): Command {
@@ -83,26 +83,27 @@ function filterOptions(command: Command): Command {
     .option('--until <time>', "not after this, by the guest's clock", time)
 }
 
-async function readerInit(flags: KeyFlags): Promise<LogReaderInit> {
+async function readerInit(flags: KeyFlags, { serverId }: LogPlace): Promise<LogReaderInit> {
   const { stateDir } = await readConfig({ flags: { ...flags } })
   const key = await readLogKey(flags.key ?? join(stateDir, 'log-key.jwk'))
   return {
     opener: await logOpener(key),
+    ...(serverId === undefined ? {} : { serverId }),
     ...(flags.anchor === undefined ? {} : { anchors: flags.anchor })
   }
 }
 
 /** The records of a log. What is wrong with it goes to standard error, and fails the command at its end. */
 async function* recordsOf(
-  path: string,
+  place: LogPlace,
   flags: KeyFlags & { follow?: boolean; json?: boolean },
   signal?: AbortSignal
 ): AsyncGenerator<LogRecord> {
-  const source = readLogFiles(path, {
+  const source = place.bytes({
     follow: flags.follow === true,
     ...(signal === undefined ? {} : { signal })
   })
-  for await (const entry of readLog(source, await readerInit(flags))) {
+  for await (const entry of readLog(source, await readerInit(flags, place))) {
     if (entry.type === 'record') yield entry.record
     else if (entry.finding.kind !== 'unended') {
       note(findingText(entry.finding))
@@ -145,58 +146,65 @@ type ShowFlags = KeyFlags & {
   kind?: string[]
 }
 
-async function show(path: string, flags: ShowFlags, wanted: RecordFilter): Promise<void> {
+async function show(name: string, flags: ShowFlags, wanted: RecordFilter): Promise<void> {
   const filter = {
     ...wanted,
     ...(flags.since === undefined ? {} : { sinceMs: flags.since }),
     ...(flags.until === undefined ? {} : { untilMs: flags.until })
   }
-  await untilInterrupted(async (signal) => {
-    for await (const record of recordsOf(path, flags, signal))
-      if (isWanted(record, filter)) printRecord(record, flags.json === true)
-  })
+  await withLogPlace(name, flags, (place) =>
+    untilInterrupted(async (signal) => {
+      for await (const record of recordsOf(place, flags, signal))
+        if (isWanted(record, filter)) printRecord(record, flags.json === true)
+    })
+  )
 }
 
 export function openCommand(): Command {
   const command = sealedLogCommand('open', 'print the records of a sealed log')
   filterOptions(followOption(command)).option('--kind <names>', 'only these, separated by commas', kinds)
-  return command.action(async (path: string, flags: ShowFlags) => {
-    await show(path, flags, flags.kind === undefined ? {} : { kinds: flags.kind })
+  return command.action(async (name: string, flags: ShowFlags) => {
+    await show(name, flags, flags.kind === undefined ? {} : { kinds: flags.kind })
   })
 }
 
 export function alertsCommand(): Command {
   const command = sealedLogCommand('alerts', 'print the alerts of a sealed log')
-  return filterOptions(followOption(command)).action(async (path: string, flags: ShowFlags) => {
-    await show(path, flags, { kinds: ['alert'] })
+  return filterOptions(followOption(command)).action(async (name: string, flags: ShowFlags) => {
+    await show(name, flags, { kinds: ['alert'] })
   })
 }
 
 export function sessionsCommand(): Command {
   const command = sealedLogCommand('sessions', 'list the terminal sessions of a sealed log')
-  return command.action(async (path: string, flags: KeyFlags & { json?: boolean }) => {
-    const sessions = await listSessions(recordsOf(path, flags))
-    if (flags.json === true) {
-      for (const session of sessions)
-        printJson({
-          ...session,
-          startNs: String(session.startNs),
-          durationNs: Number(session.durationNs)
-        })
-      return
-    }
-    printTable(
-      ['SESSION', 'START', 'LENGTH', 'SIZE', 'TYPED', 'SHOWN'],
-      sessions.map((session) => [
-        session.id,
-        new Date(startMs(session)).toISOString(),
-        formatDuration(Number(session.durationNs) / NS_PER_SECOND),
-        `${session.columns}x${session.rows}`,
-        formatSize(session.inputBytes),
-        formatSize(session.outputBytes)
-      ])
-    )
+  return command.action(async (name: string, flags: KeyFlags & { json?: boolean }) => {
+    await withLogPlace(name, flags, async (place) => {
+      printSessions(await listSessions(recordsOf(place, flags)), flags.json === true)
+    })
   })
+}
+
+function printSessions(sessions: readonly SessionSummary[], json: boolean): void {
+  if (json) {
+    for (const session of sessions)
+      printJson({
+        ...session,
+        startNs: String(session.startNs),
+        durationNs: Number(session.durationNs)
+      })
+    return
+  }
+  printTable(
+    ['SESSION', 'START', 'LENGTH', 'SIZE', 'TYPED', 'SHOWN'],
+    sessions.map((session) => [
+      session.id,
+      new Date(startMs(session)).toISOString(),
+      formatDuration(Number(session.durationNs) / NS_PER_SECOND),
+      `${session.columns}x${session.rows}`,
+      formatSize(session.inputBytes),
+      formatSize(session.outputBytes)
+    ])
+  )
 }
 
 function startMs({ startNs }: SessionSummary): number {
@@ -212,24 +220,31 @@ export function replayCommand(): Command {
     .option('--idle <seconds>', 'longest pause that is kept', positiveNumber)
     .option('--cast <version>', 'print as asciicast, version 2 or 3', castVersion)
     .option('--input', 'what was typed too, in an asciicast')
-  return command.action(async (path: string, wanted: string | undefined, flags: ReplayFlags) => {
-    const sessions = await listSessions(recordsOf(path, flags))
-    const session = wanted === undefined ? sessions[0] : sessions.find(({ id }) => id === wanted)
-    if (session === undefined)
-      throw new LogError('ERR_LOG_FORMAT', `${path}: there is no such session; see: ishare sessions ${path}`)
-    const pacing = {
-      speed: flags.speed,
-      ...(flags.idle === undefined ? {} : { idleSecondsMax: flags.idle })
-    }
-    const events = sessionEvents(recordsOf(path, flags), session.id)
-    if (flags.cast === undefined) await play(events, pacing)
-    else {
-      const version = flags.cast === '2' ? 2 : 3
-      const timestamp = Math.floor(startMs(session) / 1000)
-      const options = { ...pacing, version, timestamp, hasInput: flags.input === true } as const
-      for await (const line of asciicast(events, options)) console.log(line)
-    }
+  return command.action(async (name: string, wanted: string | undefined, flags: ReplayFlags) => {
+    await withLogPlace(name, flags, (place) => replay(place, wanted, flags))
   })
+}
+
+async function replay(place: LogPlace, wanted: string | undefined, flags: ReplayFlags): Promise<void> {
+  const sessions = await listSessions(recordsOf(place, flags))
+  const session = wanted === undefined ? sessions[0] : sessions.find(({ id }) => id === wanted)
+  if (session === undefined)
+    throw new LogError(
+      'ERR_LOG_FORMAT',
+      `${place.name}: there is no such session; see: ishare sessions ${place.name}`
+    )
+  const pacing = {
+    speed: flags.speed,
+    ...(flags.idle === undefined ? {} : { idleSecondsMax: flags.idle })
+  }
+  const events = sessionEvents(recordsOf(place, flags), session.id)
+  if (flags.cast === undefined) await play(events, pacing)
+  else {
+    const version = flags.cast === '2' ? 2 : 3
+    const timestamp = Math.floor(startMs(session) / 1000)
+    const options = { ...pacing, version, timestamp, hasInput: flags.input === true } as const
+    for await (const line of asciicast(events, options)) console.log(line)
+  }
 }
 
 function castVersion(text: string): '2' | '3' {
@@ -255,33 +270,37 @@ async function play(
 export function verifyCommand(): Command {
   const command = sealedLogCommand('verify', 'say whether a sealed log is whole, or where and how it is not')
   command.option('--no-key', 'check order and chain only, as whoever stores it can')
-  return command.action(
-    async (path: string, flags: Omit<KeyFlags, 'key'> & { key?: string | false; json?: boolean }) => {
-      const { key, ...rest } = flags
-      const init =
-        key === false
-          ? anchorsOnly(rest)
-          : await readerInit({ ...rest, ...(key === undefined ? {} : { key }) })
-      const report = await verifyLog(readLogFiles(path), init)
-      if (!report.isWhole) process.exitCode = 1
-      if (flags.json === true) {
-        printJson({
-          ...report,
-          head: report.head === undefined ? null : anchorText(report.head),
-          findings: report.findings.map((finding) => ({ ...finding, frame: finding.frame?.toString() }))
-        })
-        return
-      }
-      for (const finding of report.findings) console.log(findingText(finding))
-      if (report.findingsLeftOut > 0) console.log(`and ${report.findingsLeftOut} more`)
-      console.log(
-        `${report.isWhole ? 'whole' : 'NOT whole'}: ${report.frames} frames, ${report.records} records of server ${report.serverId ?? '?'}`
-      )
-      if (report.head !== undefined) console.log(`head ${anchorText(report.head)}`)
-    }
-  )
+  return command.action(async (name: string, flags: VerifyFlags) => {
+    await withLogPlace(name, flags, (place) => verify(place, flags))
+  })
 }
 
-function anchorsOnly({ anchor }: Pick<KeyFlags, 'anchor'>): LogReaderInit {
-  return anchor === undefined ? {} : { anchors: anchor }
+type VerifyFlags = Omit<KeyFlags, 'key'> & { key?: string | false; json?: boolean }
+
+async function verify(place: LogPlace, { key, json, ...flags }: VerifyFlags): Promise<void> {
+  const { serverId } = place
+  const init =
+    key === false
+      ? { ...(serverId === undefined ? {} : { serverId }) }
+      : await readerInit({ ...flags, ...(key === undefined ? {} : { key }) }, place)
+  // Fetched first: a head that is signed meanwhile counts too.
+  for await (const _bytes of place.bytes({ follow: false }));
+  const anchors = [...(flags.anchor ?? []), ...(await place.anchors())]
+  const report = await verifyLog(place.bytes({ follow: false }), { ...init, anchors })
+  if (!report.isWhole) process.exitCode = 1
+  if (json === true) {
+    printJson({
+      ...report,
+      head: report.head === undefined ? null : anchorText(report.head),
+      findings: report.findings.map((finding) => ({ ...finding, frame: finding.frame?.toString() }))
+    })
+    return
+  }
+  for (const finding of report.findings) console.log(findingText(finding))
+  if (report.findingsLeftOut > 0) console.log(`and ${report.findingsLeftOut} more`)
+  const heads = anchors.length === 0 ? '' : `, ${anchors.length} known heads`
+  console.log(
+    `${report.isWhole ? 'whole' : 'NOT whole'}: ${report.frames} frames, ${report.records} records of server ${report.serverId ?? '?'}${heads}`
+  )
+  if (report.head !== undefined) console.log(`head ${anchorText(report.head)}`)
 }

@@ -116,6 +116,9 @@ export function echoHost(image: { name: string; digest: string; sizeBytes: numbe
         reason: { code: 'stopped', message: '' }
       })
     },
+    async *log() {
+      yield* []
+    },
     async *files() {
       yield* []
     },
