@@ -22,7 +22,7 @@ Use somebody else's:
   ishare exec last -t -- sh                      look around in its virtual server
 
 Read what a virtual server's kernel has sealed for you:
-  ishare open | alerts | sessions | replay | verify LOG
+  ishare open | alerts | sessions | replay | verify RUN   (or a file)
 
 Exit status: that of the program for run, attach and exec (125 if iShare failed), else 0, 1, 64 (usage),
 69 (something needed is not there), 77 (refused by the provider's rules).`
