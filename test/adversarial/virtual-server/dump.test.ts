@@ -42,30 +42,26 @@ describe('a dump of a server', function () {
     requires(this, 'root', 'uml', 'bubblewrap', 'age')
     directory = resources.use(await temporaryDirectory()).path
     key = await loadOrCreateLogKey(join(directory, 'tenant'))
-    opened = resources.use(
-      await openHost({
-        launcher: umlLauncher(),
-        artifacts: async () => process.env['ISHARE_ARTIFACTS'] ?? '',
-        config: { timing: { ...DAEMON_TIMING, bodyIdleMs: 300 } }
-      })
-    )
+    opened = resources.use(await openHost({ launcher: umlLauncher(), artifacts }))
     id = await running({ dumpKeys: [Buffer.from(key.publicKey).toString('base64url')] })
   })
 
   after(() => resources.disposeAsync())
 
-  async function running(changes: Parameters<typeof serverSpec>[1]): Promise<string> {
+  const artifacts = async (): Promise<string> => process.env['ISHARE_ARTIFACTS'] ?? ''
+
+  async function running(changes: Parameters<typeof serverSpec>[1], { host } = opened): Promise<string> {
     const limits = { memoryBytes: MEMORY_BYTES, diskBytes: DISK_BYTES }
     const spec = serverSpec(PROGRAM, { ...changes, limits })
-    await opened.host.create(spec)
-    await opened.host.start(spec.id)
-    await goesOn(spec.id)
+    await host.create(spec)
+    await host.start(spec.id)
+    await goesOn(spec.id, host)
     return spec.id
   }
 
   /** Until it has written more than it had. */
-  async function goesOn(which = id): Promise<void> {
-    const written = async (): Promise<number> => (await opened.host.inspect(which)).output.bytes
+  async function goesOn(which = id, host = opened.host): Promise<void> {
+    const written = async (): Promise<number> => (await host.inspect(which)).output.bytes
     const before = await written()
     while ((await written()) <= before) await delay(20)
   }
@@ -139,14 +135,20 @@ describe('a dump of a server', function () {
   it('that its reader gives up, or leaves standing, keeps nobody from going on', async () => {
     for await (const chunk of opened.host.dump(id)) if (chunk.length > 0) break
     await goesOn()
-    const socket = connect(opened.socketPath)
+    await using impatient = await openHost({
+      launcher: umlLauncher(),
+      artifacts,
+      config: { timing: { ...DAEMON_TIMING, bodyIdleMs: 100 } }
+    })
+    const dumpKeys = [Buffer.from(key.publicKey).toString('base64url')]
+    const left = await running({ dumpKeys }, impatient)
+    const socket = connect(impatient.socketPath)
     socket.pause()
-    socket.write(`GET /v1/servers/${id}/dump HTTP/1.1\r\nhost: host\r\n\r\n`)
-    // Nothing of it is ever read.
-    await goesOn()
+    socket.write(`GET /v1/servers/${left}/dump HTTP/1.1\r\nhost: host\r\n\r\n`)
+    // Nothing of it is read until the server goes on; then what was sent has no end.
+    await goesOn(left, impatient.host)
     await delay(50)
-    await goesOn()
-    // What was sent has no end.
+    await goesOn(left, impatient.host)
     const got = await bytesOf(socket.resume() as AsyncIterable<Uint8Array>).catch(() => Buffer.alloc(0))
     expect(got.subarray(-5).toString()).to.not.equal('0\r\n\r\n')
   })
