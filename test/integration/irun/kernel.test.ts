@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import type { HostServerSpec } from '../../../irun/host.ts'
 import type { RunHost } from '../../../irun/index.ts'
 import { FactoryError } from '../../../src/errors.ts'
 import { codeOf } from '../../helpers/errors.ts'
@@ -31,6 +32,29 @@ describe('a run under a kernel that was made for it', function () {
     expect(manifest?.payload.stamp.logKeys).to.deep.equal(
       kernel.logKeys.map((key) => Buffer.from(key).toString('base64url'))
     )
+  })
+
+  it('names the keys that open a dump of its server: those that read what the kernel seals', async () => {
+    const specs: HostServerSpec[] = []
+    await using market = await openMarket({
+      factories: (provider) => [workshop.factory(provider)],
+      host: (host) =>
+        hostWith(host, {
+          create: async (spec, signal) => {
+            specs.push(spec)
+            return host.create(spec, signal)
+          }
+        })
+    })
+    const kernel = wishFor(workshop.identity)
+    await (
+      await market.submit('true', { kernel })
+    ).done
+    await (
+      await market.submit('true')
+    ).done
+    const keys = kernel.logKeys.map((key) => Buffer.from(key).toString('base64url'))
+    expect(specs.map(({ dumpKeys }) => dumpKeys)).to.deep.equal([keys])
   })
 
   it('waits for a factory that is away or busy, and goes on when it is there', async () => {
