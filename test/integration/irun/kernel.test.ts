@@ -47,12 +47,8 @@ describe('a run under a kernel that was made for it', function () {
         })
     })
     const kernel = wishFor(workshop.identity)
-    await (
-      await market.submit('true', { kernel })
-    ).done
-    await (
-      await market.submit('true')
-    ).done
+    const run = await market.submit('true', { kernel })
+    await run.done
     const keys = kernel.logKeys.map((key) => Buffer.from(key).toString('base64url'))
     expect(specs.map(({ dumpKeys }) => dumpKeys)).to.deep.equal([keys])
   })
