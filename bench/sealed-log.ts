@@ -8,7 +8,7 @@ import { watchedGuests, type WatchedGuests } from '../test/helpers/watched-guest
 import { row, type BenchContext, type Row } from './report.ts'
 
 /** Each is one record of 64 bytes; the class that they are of has room for 2048. */
-const EVENTS = 100_000
+const EVENTS = 20_000
 
 /** @returns records a second, as the guest made them */
 async function flood(watched: WatchedGuests): Promise<number> {
