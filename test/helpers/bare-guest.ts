@@ -69,7 +69,8 @@ export async function bareGuest(options: BareGuestOptions = {}): Promise<BareGue
     const died = ended.then(() => {
       throw new Error(`the guest died while booting: ${output()}`)
     })
-    await Promise.race([channel.ready(), died])
+    // A channel that is gone is so because its guest is dying, which says more.
+    await Promise.race([channel.ready().catch(() => died), died])
     died.catch(() => undefined)
     return {
       socketPath,
