@@ -20,7 +20,7 @@ const NETWORKS = ['nc', 'ci']
 const CATALOGUE = 'usgs-week-2018-02.csv'
 const PROGRAM = 'gutenberg_richter.py'
 /** Steps of the first act. */
-const STEPS = 7
+const STEPS = 8
 const LOOPBACK = '/ip4/127.0.0.1/tcp/0'
 
 /** An example's file, as a user in the checkout would write it. */
@@ -98,6 +98,10 @@ async function perform(directory: string, artifacts: string, signal: AbortSignal
     ...NETWORKS
   ])
   await call('… and has it in writing what was used', words`receipt last --state-dir ${at('consumer')}`)
+  await call(
+    '… and what its kernel has sealed, which nobody else can read, and from which nothing is missing',
+    words`verify last --state-dir ${at('consumer')}`
+  )
   console.log('\nWhat the program brought home:')
   say(await checked(at('results')))
 
