@@ -174,7 +174,9 @@ describe('snapshots', function () {
 
   it('are what a server goes on with when they are restored, running or ended', async () => {
     await start()
-    const id = await running('echo has $(cat file 2>/dev/null); echo x >> file; echo x > $ISHARE_OUT/out')
+    const id = await running(
+      'had=$(cat file 2>/dev/null); echo x >> file; echo has $had; echo x > $ISHARE_OUT/out'
+    )
     await host.takeSnapshot(id, 'one')
     await host.restart(id, { graceMs: 0 })
     await begunWith(id, 2)
@@ -219,7 +221,7 @@ describe('snapshots', function () {
 
   it('are restored whole or not at all, wherever the daemon dies', async () => {
     await start()
-    const id = await running('echo has $(cat file 2>/dev/null); echo x >> file')
+    const id = await running('had=$(cat file 2>/dev/null); echo x >> file; echo has $had')
     await host.takeSnapshot(id, 'one')
     await daemon.kill()
     let lives = 1
@@ -234,6 +236,7 @@ describe('snapshots', function () {
       // What waits for the first daemon is answered by the second.
       await daemon.kill()
       await start()
+      while ((await host.inspect(id)).state !== 'running') await delay(20)
       await host.restore(id, 'one')
       const lines = await begunWith(id, lives + 1)
       await restored.catch(() => undefined)
