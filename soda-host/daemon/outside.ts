@@ -154,7 +154,7 @@ export class Outside implements GuestNetwork {
   /** Let go; what servers were granted stays in force. With no server left, nothing of the gateway is left. */
   async close(): Promise<void> {
     clearInterval(this.#timer)
-    if (alive(this.#with).length > 0) await this.#gateway?.close()
+    if (this.#ports.size > 0) await this.#gateway?.close()
     else await this.#gateway?.remove()
   }
 
