@@ -110,7 +110,7 @@ export interface HostServer {
   usage: { cpuSeconds: number; memoryPeakBytes: number }
 }
 
-/** `code`: `restarting` (with why), `lease-ends`, `lease-extended`, `limit-…`. */
+/** `code`: `restarting` (with why), `lease-ends`, `lease-extended`, `memory-limit` and its like. */
 export interface HostNotice {
   sequence: number
   atMs: number

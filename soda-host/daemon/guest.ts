@@ -20,7 +20,8 @@ import { OutputSpool } from './output-spool.ts'
 import { checkKernel } from './own-kernel.ts'
 import { SealedLog } from './sealed-log.ts'
 import type { ServerBook } from './server-book.ts'
-import { isRestartable, presentLimits, type ServerRecord } from './server-record.ts'
+import { limitReason } from './limits-reached.ts'
+import { isRestartable, noticed, presentLimits, type ServerRecord } from './server-record.ts'
 import type { StateDirectory } from './state-directory.ts'
 
 export interface GuestComponents {
@@ -305,6 +306,9 @@ export class Guest {
       programExited: async (exit) => {
         this.#assertHeard(listener)
         await this.#onExit(exit)
+      },
+      limitsReached: (limits) => {
+        if (this.#listener === listener) for (const limit of limits) this.#reached(limit)
       }
     }
     this.#listener = listener
@@ -332,6 +336,22 @@ export class Guest {
     this.#countOutput(this.#spool)
   }
 
+  /** Told once in the life of a guest. */
+  #reached(limit: ServerRecord['limitsReached'][number]): void {
+    const { record } = this.#book
+    if (record.limitsReached.includes(limit)) return
+    const patch = {
+      limitsReached: [...record.limitsReached, limit],
+      ...noticed(record, limitReason(limit, record))
+    }
+    try {
+      this.#book.commit(patch, 'noticed')
+    } catch {
+      // A disk that is full is no reason to say nothing.
+      this.#book.note(patch)
+    }
+  }
+
   #stdinTaken(offset: number): void {
     const { stdin } = this.#book.record
     if (!Number.isSafeInteger(offset) || offset <= stdin.takenBytes) return
@@ -347,6 +367,7 @@ export class Guest {
     // What was thrown away is in no file: it is noted. Otherwise the spool itself says it all.
     if (isCut) this.#book.note(patch)
     else this.#book.set(patch)
+    if (isCut && trouble === undefined) this.#reached('output')
   }
 
   async #stage(running: RunningServer, signal: AbortSignal): Promise<void> {

@@ -29,6 +29,7 @@ import { Escalation } from './escalation.ts'
 import { FreezeControl } from './freeze-control.ts'
 import { Guest, type GuestComponents } from './guest.ts'
 import { LeaseWatch } from './lease-watch.ts'
+import { limitBehind, limitReason } from './limits-reached.ts'
 import type { DaemonLog } from './log.ts'
 import { ServerBook, until, type BookComponents } from './server-book.ts'
 import { nextRestart, restartPauseMs, type LifeEnd } from './restart.ts'
@@ -348,7 +349,10 @@ export class Keeper {
     await this.#untilDue()
     await this.#commitSurely((record) => {
       const { process: _gone, lifeStartedAtMs: _before, ...rest } = record
-      return { ...rest, state: 'booting', boots: Math.max(1, record.boots), base: baseOf(record) }
+      // That of the output stays reached.
+      const limitsReached = record.limitsReached.filter((limit) => limit === 'output')
+      const boots = Math.max(1, record.boots)
+      return { ...rest, state: 'booting', boots, base: baseOf(record), limitsReached }
     }, 'booting')
   }
 
@@ -513,6 +517,11 @@ export class Keeper {
 
 function ended(record: ServerRecord, state: 'exited' | 'failed', failure: Reason | undefined): ServerRecord {
   const { process: _gone, again: _undone, ...rest } = record
-  const reason = record.cut?.reason ?? failure ?? record.outputTrouble
+  const reason =
+    record.cut?.reason ??
+    failure ??
+    limitBehind(record, record.exit) ??
+    record.outputTrouble ??
+    (record.limitsReached.includes('output') ? limitReason('output', record) : undefined)
   return { ...rest, state, endedAtMs: Date.now(), ...(reason !== undefined && { reason }) }
 }

@@ -12,6 +12,7 @@ import type { ProgramExit } from '../virtual-server/types.ts'
 import type { Reason } from './api.ts'
 import { reasonOfExit } from './ending.ts'
 import type { DaemonTiming } from './limits.ts'
+import { limitBehind } from './limits-reached.ts'
 import { leaseOf, type ServerRecord } from './server-record.ts'
 
 export type Restarts = NonNullable<ServerRecord['restarts']>
@@ -37,7 +38,7 @@ export function nextRestart(
 ): Restarts | undefined {
   const { spec, cut, again } = record
   if (cut !== undefined) return undefined
-  const last = { atMs: nowMs, reason: end.kind === 'lost' ? end.reason : reasonOfExit(end) }
+  const last = { atMs: nowMs, reason: reasonOfEnd(record, end) }
   const count = (record.restarts?.count ?? 0) + 1
   if (again !== undefined) return { count, failures: 0, streak: 0, dueAtMs: nowMs, last }
   const { failures = 0 } = record.restarts ?? {}
@@ -48,6 +49,10 @@ export function nextRestart(
   // Waiting for what cannot come would hold a part of the slice.
   if (dueAtMs >= leaseOf(record).expiresAtMs) return undefined
   return { count, failures: failures + 1, streak: streak + 1, dueAtMs, last }
+}
+
+function reasonOfEnd(record: ServerRecord, end: LifeEnd): Reason {
+  return end.kind === 'lost' ? end.reason : (limitBehind(record, end) ?? reasonOfExit(end))
 }
 
 function isWanted(restart: ServerRecord['spec']['restart'], end: LifeEnd, failures: number): boolean {

@@ -103,6 +103,8 @@ export const serverRecord = z.strictObject({
   layer: snapshot.shape.name.exactOptional(),
   /** Copies of its writable layer. One that is not whole is being made, or was when a daemon died. */
   snapshots: z.array(snapshot.extend({ isWhole: z.boolean() })).default([]),
+  /** What the present guest, or the last one, came up against. */
+  limitsReached: z.array(z.enum(['memory', 'disk', 'files', 'processes', 'output'])).default([]),
   /** Set first when a server is destroyed: whoever finds it so finishes the work. */
   isDoomed: z.boolean()
 })
@@ -121,6 +123,7 @@ export function newRecord(
     state: 'created',
     createdAtMs: Date.now(),
     notices: [],
+    limitsReached: [],
     boots: 0,
     base: { outputBytes: 0, stdinBytes: 0, cpuSeconds: 0 },
     frozenBy: [],

@@ -12,7 +12,7 @@ import {
   readCounter,
   RUN_BYTES
 } from './frames.ts'
-import type { GuestFile, ProgramExit, ProgramSpec, TerminalSize } from './types.ts'
+import type { GuestFile, GuestLimit, ProgramExit, ProgramSpec, TerminalSize } from './types.ts'
 
 /** "SODA" */
 const MAGIC = 0x41444f53
@@ -22,6 +22,15 @@ const UNKNOWN = 2n ** 64n - 1n
 const FLAG_STARTED = 0x1
 const FLAG_STDIN_ENDED = 0x2
 const FLAG_UPLOAD_DONE = 0x4
+
+/** Bits, as in a hello and in the position of a frame. */
+const LIMITS: readonly (readonly [number, GuestLimit])[] = [
+  [0x1, 'memory'],
+  [0x2, 'disk'],
+  [0x4, 'files'],
+  [0x8, 'processes']
+]
+const LIMITS_ALL = 0xf
 
 const KINDS = { file: 1, directory: 2 } as const
 const RUN_TERMINAL = 0x1
@@ -56,6 +65,7 @@ export interface GuestHello {
   uploadReceived: number
   /** Set when that upload has come to an end; 0 or an errno. */
   uploadResult: number | undefined
+  limits: GuestLimit[]
 }
 
 export function encodeHostHello(hello: HostHello): Buffer {
@@ -86,7 +96,8 @@ export function decodeGuestHello(payload: Uint8Array): GuestHello {
     outputAcked: readCounter(bytes, 56),
     uploadSequence: readCounter(bytes, 64),
     uploadReceived: readCounter(bytes, 72),
-    uploadResult: (flags & FLAG_UPLOAD_DONE) === 0 ? undefined : checkedErrno(bytes.readInt32LE(80))
+    uploadResult: (flags & FLAG_UPLOAD_DONE) === 0 ? undefined : checkedErrno(bytes.readInt32LE(80)),
+    limits: decodeLimits(bytes.readUInt32LE(84))
   }
   if (hello.stdinTaken > hello.stdinReceived) throw formatError('it has taken input that it has not received')
   if (hello.outputAcked > hello.outputProduced)
@@ -178,6 +189,12 @@ export function decodeExit(payload: Uint8Array): ProgramExit {
   if (kind === 0) return { kind: 'status', status: value }
   if (kind === 1 && value >= 1 && value <= SIGNAL_MAX) return { kind: 'signal', signal: value }
   throw formatError(`an exit of kind ${String(kind)} and value ${value}`)
+}
+
+/** @throws ERR_CHANNEL_FORMAT for limits that there are not */
+export function decodeLimits(bits: number): GuestLimit[] {
+  if (bits > LIMITS_ALL) throw formatError(`limits ${bits}`)
+  return LIMITS.flatMap(([bit, limit]) => ((bits & bit) === 0 ? [] : [limit]))
 }
 
 /** 0, or why the guest could not do it. @throws ERR_CHANNEL_FORMAT for what is no errno */

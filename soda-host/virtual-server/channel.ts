@@ -20,6 +20,7 @@ import { type ChannelFlow, ChannelLink } from './channel-link.ts'
 import {
   decodeErrno,
   decodeGuestHello,
+  decodeLimits,
   encodeHostHello,
   encodeRun,
   encodeSignal,
@@ -63,6 +64,7 @@ class Channel implements GuestChannel {
   readonly #sessions = new SessionFlow(() => this.#greeted.promise)
   readonly #flows: ChannelFlow<GuestHello>[]
   readonly #handlers: ReadonlyMap<FrameType, (frame: Frame) => void>
+  readonly #listener: GuestChannelOptions['listener']
   readonly #greeted = Promise.withResolvers<undefined>()
   readonly #closing = new AbortController()
   #socket: Socket | undefined
@@ -72,6 +74,7 @@ class Channel implements GuestChannel {
 
   constructor({ socketPath, listener, outputStored, signal }: GuestChannelOptions) {
     this.#socketPath = socketPath
+    this.#listener = listener
     const failed = (cause: Error): void => this.#fail(cause)
     this.#stdin = new StdinFlow(
       () => this.#greeted.promise,
@@ -224,6 +227,7 @@ class Channel implements GuestChannel {
     this.#bootId ??= hello.bootId
     if (hello.bootId !== this.#bootId) throw new HostError('ERR_CHANNEL_CLOSED', 'the guest has rebooted')
     for (const flow of this.#flows) flow.greet(hello, link)
+    if (hello.limits.length > 0) this.#listener.limitsReached?.(hello.limits)
     this.#retryMs = RETRY_MS_MIN
     this.#greeted.resolve(undefined)
   }
@@ -245,6 +249,7 @@ class Channel implements GuestChannel {
         FrameType.putResult,
         (frame: Frame) => this.#upload.finish(frame.sequence, decodeErrno(frame.payload))
       ],
+      [FrameType.limits, ({ position }: Frame) => this.#listener.limitsReached?.(decodeLimits(position))],
       [FrameType.execStdout, session],
       [FrameType.execStderr, session],
       [FrameType.execExit, session],

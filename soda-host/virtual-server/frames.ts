@@ -34,6 +34,7 @@
  * | 0x31 | stdinAck     | guest |          | stdin    |                                                            |
  * | 0x32 | uploadAck    | guest | put's    | in file  |                                                            |
  * | 0x33 | putResult    | guest | put's    |          | i32 errno, 0 when the file is complete                     |
+ * | 0x34 | limits       | guest |          | bits     | limits reached so far, see channel-messages.ts             |
  * | 0x40 | stdout       | guest |          | output   | data                                                       |
  * | 0x41 | stderr       | guest |          | output   | data                                                       |
  * | 0x42 | exit         | guest |          | output   | u8 kind (0 status, 1 signal), u8 value; all output is sent |
@@ -95,6 +96,7 @@ export const FrameType = {
   stdinAck: 0x31,
   uploadAck: 0x32,
   putResult: 0x33,
+  limits: 0x34,
   stdout: 0x40,
   stderr: 0x41,
   exit: 0x42,
@@ -142,6 +144,7 @@ export const GUEST_FRAMES: FrameLengths = new Map<number, readonly [number, numb
   [FrameType.stdinAck, NONE],
   [FrameType.uploadAck, NONE],
   [FrameType.putResult, ERRNO],
+  [FrameType.limits, NONE],
   [FrameType.stdout, DATA],
   [FrameType.stderr, DATA],
   [FrameType.exit, [2, 2]],

@@ -87,6 +87,9 @@ export interface ServerUsage {
   memoryPeakBytes: number
 }
 
+/** What a guest can come up against: memory, bytes and files on its disk, processes. */
+export type GuestLimit = 'memory' | 'disk' | 'files' | 'processes'
+
 /** Why the guest's processes are gone. */
 export interface ServerEnd {
   /**
@@ -151,6 +154,8 @@ export interface ServerListener {
    */
   stdinTaken(offset: number): void
   programExited(exit: ProgramExit): Promise<void>
+  /** All that the guest has come up against so far: more each time, and once after every connection if any. */
+  limitsReached?(limits: readonly GuestLimit[]): void
 }
 
 /** A living guest. Every method rejects with ERR_CHANNEL_CLOSED once the guest is gone. */

@@ -16,7 +16,16 @@ const CAUSES: Record<string, string> = {
   ERR_BOOT_TIMEOUT: 'the virtual server did not boot in time'
 }
 
+const LIMITS: Record<string, string> = {
+  'memory-limit': 'the memory of the lease was used up, and a process ended for it',
+  'disk-limit': 'the disk of the lease is full',
+  'files-limit': 'the disk of the lease takes no more files',
+  'processes-limit': 'there are as many processes as the lease allows',
+  'output-limit': 'more was printed than the lease allows; the rest is thrown away'
+}
+
 const NOTICES: Record<string, string> = {
+  ...LIMITS,
   restarting: 'the program is started again',
   'lease-ends': 'the lease ends soon; the program is stopped then',
   'lease-extended': 'the lease goes on for longer'
@@ -27,5 +36,5 @@ export function noticeText({ code, cause }: Omit<Notice, 'atMs'>, expiresAtMs?: 
   if (code === 'lease-ends' && expiresAtMs !== undefined)
     return `the lease ends at ${new Date(expiresAtMs).toLocaleTimeString()}; the program is stopped then`
   const what = NOTICES[code] ?? code
-  return cause === undefined ? what : `${what}: ${CAUSES[cause] ?? cause}`
+  return cause === undefined ? what : `${what}: ${CAUSES[cause] ?? LIMITS[cause] ?? cause}`
 }

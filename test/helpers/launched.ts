@@ -1,6 +1,7 @@
 import { once, EventEmitter } from 'node:events'
 import type {
   GuestFile,
+  GuestLimit,
   LaunchSpec,
   OutputStream,
   ProgramExit,
@@ -17,6 +18,7 @@ export class RecordingListener implements ServerListener {
   outputBytes = 0
   stdinTakenBytes = 0
   exits = 0
+  limits: readonly GuestLimit[] = []
   /** Keep count only, for programs that print without end. */
   isCountingOnly = false
 
@@ -35,6 +37,11 @@ export class RecordingListener implements ServerListener {
 
   stdinTaken(offset: number): void {
     this.stdinTakenBytes = Math.max(this.stdinTakenBytes, offset)
+    this.#events.emit('change')
+  }
+
+  limitsReached(limits: readonly GuestLimit[]): void {
+    this.limits = limits
     this.#events.emit('change')
   }
 

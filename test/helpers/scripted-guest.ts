@@ -26,6 +26,7 @@ export interface HelloFields {
   uploadSequence?: number
   uploadReceived?: number
   uploadErrno?: number
+  limits?: number
 }
 
 const COUNTERS = [
@@ -48,6 +49,7 @@ export function guestHello(fields: HelloFields = {}): Buffer {
   bytes.write(fields.bootId ?? '00112233445566778899aabbccddeeff', 8, 'hex')
   COUNTERS.forEach((name, index) => bytes.writeBigUInt64LE(BigInt(fields[name] ?? 0), 24 + 8 * index))
   bytes.writeInt32LE(fields.uploadErrno ?? 0, 80)
+  bytes.writeUInt32LE(fields.limits ?? 0, 84)
   return bytes
 }
 

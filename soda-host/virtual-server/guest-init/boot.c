@@ -19,8 +19,6 @@
 #define BOOT_MARK "booted-"
 #define PROCESSES_PARAMETER "ishare.processes="
 #define PROCESSES_DEFAULT 1024
-/* For kernel threads that are born later. */
-#define PROCESSES_RESERVE 16
 #define NICE_INIT (-20)
 #define THRASHING_SETTING "/sys/kernel/mm/lru_gen/min_ttl_ms"
 /*

@@ -50,6 +50,7 @@ static struct {
 	uint64_t commands, stdin_taken, upload_received;
 	/* Sequence of the upload whose result was told. */
 	uint64_t upload_result;
+	uint32_t limits;
 } told;
 
 static void read_boot_id(void)
@@ -277,6 +278,7 @@ static bool make_hello(void)
 		.output_acked = program.outbox.acked,
 		.upload_sequence = upload_sequence(),
 		.upload_received = upload_received(),
+		.limits = limits_reached(),
 	};
 	int error;
 
@@ -291,6 +293,7 @@ static bool make_hello(void)
 		told.upload_result = hello.upload_sequence;
 	}
 	told.hello = true;
+	told.limits = hello.limits;
 	told.commands = hello.commands_done;
 	told.stdin_taken = hello.stdin_taken;
 	told.upload_received = hello.upload_received;
@@ -334,6 +337,10 @@ static bool make_due(void)
 	}
 	if (make_upload_answer())
 		return true;
+	if (told.limits != limits_reached()) {
+		told.limits = limits_reached();
+		return make_control(FRAME_LIMITS, 0, told.limits, NULL, 0);
+	}
 	if (!told.exit && task_exit(&program, &report) && outbox_is_all_sent(&program.outbox)) {
 		told.exit = true;
 		return make_control(FRAME_EXIT, 0, program.outbox.produced, &report, sizeof(report));

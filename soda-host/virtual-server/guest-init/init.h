@@ -10,6 +10,7 @@
  * input.c    its standard input
  * program.c  the program that the server is for
  * sessions.c programs that the tenant runs beside it
+ * limits.c   what the guest has come up against
  * upload.c   files in;  download.c  files out
  *
  * Whoever sends bytes sets a mark that an acknowledgement is due; channel.c
@@ -32,6 +33,9 @@
 
 #define WORK_DIRECTORY "/work"
 #define OUT_DIRECTORY "/out"
+
+/* Threads beyond what programs may have, for those of the kernel that are born later. */
+#define PROCESSES_RESERVE 16
 
 struct span {
 	const uint8_t *data;
@@ -132,6 +136,17 @@ void program_init(void);
 /* Wait for what has ended. */
 void program_poll(struct pollfd *poll);
 void program_reap(void);
+
+/* limits.c */
+/* Before any program runs. */
+void limits_init(void);
+/* Something may have changed; `is_idle`: nothing was done for a while. */
+void limits_look(bool is_idle);
+void limits_look_now(void);
+/* For poll: when to look again if nothing happens. */
+int limits_wait_ms(void);
+/* Bits of LIMIT_. */
+uint32_t limits_reached(void);
 
 /* sessions.c */
 #define SESSION_POLLS (SESSIONS_MAX * TASK_POLLS)

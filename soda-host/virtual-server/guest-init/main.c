@@ -15,17 +15,20 @@ static void turn(void)
 {
 	struct pollfd polls[POLLS] = { 0 };
 	bool is_walking = download_step();
+	int ready;
 
 	channel_flush();
 	channel_poll(&polls[POLL_CHANNEL]);
 	program_poll(&polls[POLL_SIGNAL]);
 	task_poll(&program, &polls[POLL_PROGRAM]);
 	sessions_poll(&polls[POLL_SESSIONS]);
-	if (poll(polls, POLLS, is_walking ? 0 : -1) < 0) {
+	ready = poll(polls, POLLS, is_walking ? 0 : limits_wait_ms());
+	if (ready < 0) {
 		if (errno != EINTR)
 			report("poll: error %d", errno);
 		return;
 	}
+	limits_look(ready == 0);
 	task_handle(&program, &polls[POLL_PROGRAM]);
 	sessions_handle(&polls[POLL_SESSIONS]);
 	if (polls[POLL_SIGNAL].revents)
@@ -38,6 +41,7 @@ int main(void)
 {
 	boot();
 	program_init();
+	limits_init();
 	sessions_init();
 	download_init();
 	channel_open();

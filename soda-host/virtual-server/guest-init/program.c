@@ -38,6 +38,7 @@ void program_poll(struct pollfd *poll)
 /* The server is there for its program: what that leaves behind ends too. */
 static void end_program(int status)
 {
+	limits_look_now();
 	task_ended(&program, status);
 	kill(-1, SIGKILL);
 }

@@ -59,6 +59,7 @@ enum frame_type {
 	FRAME_STDIN_ACK = 0x31,
 	FRAME_UPLOAD_ACK = 0x32,
 	FRAME_PUT_RESULT = 0x33,
+	FRAME_LIMITS = 0x34,
 	FRAME_STDOUT = 0x40,
 	FRAME_STDERR = 0x41,
 	FRAME_EXIT = 0x42,
@@ -109,9 +110,15 @@ struct guest_hello {
 	uint64_t upload_sequence;
 	uint64_t upload_received;
 	int32_t upload_errno;
-	uint32_t reserved;
+	uint32_t limits; /* reached so far, as in a frame of that name */
 };
 static_assert(sizeof(struct guest_hello) == 88, "guest hello");
+
+/* In the `position` of FRAME_LIMITS: memory, bytes and files on the disk, processes. */
+#define LIMIT_MEMORY 0x1
+#define LIMIT_DISK 0x2
+#define LIMIT_FILES 0x4
+#define LIMIT_PROCESSES 0x8
 
 #define RUN_TERMINAL 0x1
 

@@ -92,7 +92,8 @@ describe('a guest that lies', function () {
       { commandsDone: 2 ** 53 - 1 },
       { stdinReceived: 5, stdinTaken: 6 },
       { stdinReceived: WINDOW_BYTES + 1 },
-      { outputAcked: 10, outputProduced: 5 }
+      { outputAcked: 10, outputProduced: 5 },
+      { limits: 0x10 }
     ]
     for (const lie of lies) {
       await using stage = await scene(lie)
@@ -118,6 +119,15 @@ describe('a guest that lies', function () {
       stage.connection.socket.write(bytes)
       await isThrownOut(stage)
     }
+  })
+
+  it('about limits that there are not is thrown out; others are told as often as it says them', async () => {
+    await using stage = await scene()
+    stage.connection.send(FrameType.limits, { position: 0x1 })
+    stage.connection.send(FrameType.limits, { position: 0x9 })
+    stage.connection.send(FrameType.limits, { position: 0x10 })
+    await isThrownOut(stage)
+    expect(stage.listener.limits).to.deep.equal(['memory', 'processes'])
   })
 
   it('about the position of its output is thrown out; what came before is kept', async () => {

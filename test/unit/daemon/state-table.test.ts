@@ -27,6 +27,7 @@ describe('the state table', () => {
       state: 'created',
       createdAtMs: 1,
       notices: [],
+      limitsReached: [],
       boots: 0,
       base: { outputBytes: 0, stdinBytes: 0, cpuSeconds: 0 },
       frozenBy: [],
