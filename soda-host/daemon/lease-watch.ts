@@ -58,7 +58,9 @@ export class LeaseWatch {
       if (book.record.warnedOfMs !== expiresAtMs) {
         nextMs = warningAtMs(book.record, timing)
         if (now >= nextMs) {
-          await this.#found(signal).catch(() => undefined)
+          // A guest that never says that its program runs does not hold up the end of its lease.
+          const patience = AbortSignal.timeout(Math.max(0, Math.min(expiresAtMs - now, LOOK_MS)))
+          await this.#found(AbortSignal.any([signal, patience])).catch(() => undefined)
           signal.throwIfAborted()
           this.#warn(expiresAtMs)
           continue

@@ -65,6 +65,8 @@ interface Load {
   hostCpu: number
   promised: number
   wanted: number
+  /** Of that, what is none of the servers'. */
+  others: number
   servers: (ObservedServer & { wanted: number })[]
 }
 
@@ -97,7 +99,7 @@ function loadOf({ hostCpu, idle }: ObservedCpu, all: readonly ObservedServer[]):
     return { ...server, wanted: isHungry ? 1 : Math.min(1, server.used) }
   })
   const others = Math.max(0, 1 - idle - used)
-  return { hostCpu, promised, wanted: others + sum(servers.map(({ wanted }) => wanted)), servers }
+  return { hostCpu, promised, others, wanted: others + sum(servers.map(({ wanted }) => wanted)), servers }
 }
 
 type Gain = (from: Load, to: Load, server: Load['servers'][number]) => number
@@ -121,11 +123,30 @@ const gainOfPromise: Gain = (from, to, { cpu }) => {
 }
 
 /** By how much less the more wanted of both is wanted. */
-const gainOfUse: Gain = (from, to, { cpu, wanted }) => {
-  if (excess(to.promised + cpu) > Math.max(excess(from.promised), excess(to.promised)) + ROUNDING) return 0
+const gainOfUse: Gain = (from, to, server) => {
+  const [left, joined] = [excess(from.promised - server.cpu), excess(to.promised + server.cpu)]
+  const [before, beside] = [excess(from.promised), excess(to.promised)]
+  // Neither the worst of both promises nor their sum gets worse: else a move for the promises would undo this one.
+  if (joined > Math.max(before, beside) + ROUNDING || left + joined > before + beside + ROUNDING) return 0
   if (from.wanted < 1) return 0
-  const gain = from.wanted - Math.max(from.wanted - wanted, to.wanted + wanted)
+  const others = from.servers.filter((each) => each !== server)
+  const gain = from.wanted - Math.max(foreseen(from, others), foreseen(to, [...to.servers, server]))
   return gain >= GAIN_MIN ? gain : 0
+}
+
+/**
+ * How much a CPU will be wanted, at most, as {@link loadOf} will see it when these servers are there. Where they fill
+ * it, whoever gets about its share may look hungry though it has all it wants: a move that makes this out of nothing
+ * would be made back.
+ */
+function foreseen({ others }: Load, servers: Load['servers']): number {
+  const total = others + sum(servers.map(({ wanted }) => wanted))
+  if (total < 1 - IDLE_MIN - ROUNDING) return total
+  const promised = sum(servers.map(({ cpu }) => cpu))
+  const shareMin = (NEARLY * NEARLY * (1 - others)) / promised
+  return (
+    others + sum(servers.map(({ cpu, used, wanted }) => (used > 0 && used >= cpu * shareMin ? 1 : wanted)))
+  )
 }
 
 function excess(promised: number): number {

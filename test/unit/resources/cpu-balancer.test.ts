@@ -105,6 +105,11 @@ describe('moves of servers between host CPUs', () => {
     expect(rebalance(...within([1], [server('a', 0, 0.5, 0)]))).to.deep.equal({ id: 'a', hostCpu: 1 })
   })
 
+  it('does not take a full CPU on which everybody has all they want for a hungry one, and back again', () => {
+    const servers = [server('a', 0, 0.3, 0.5), server('b', 1, 0.3, 0.4), server('c', 1, 0.3, 0.5)]
+    expect(rebalance(...within([0, 1], servers))).to.equal(undefined)
+  })
+
   const anyServers = fc.array(
     fc.record({
       hostCpu: fc.integer({ min: 0, max: 3 }),
