@@ -23,7 +23,7 @@ const DEATHS: [string, NonNullable<ProviderProcessConfig['die']>][] = [
   ['running, in the middle of its output', { at: 'output', when: 'after' }],
   ['running, with input under way', { at: 'stdin', when: 'before' }],
   ['running, with input taken', { at: 'stdin', when: 'after' }],
-  ['running, when the program has ended', { at: 'wait', when: 'after' }],
+  ['running, when the program has ended', { at: 'watch', when: 'after' }],
   ['exited, in the middle of its files', { at: 'files', when: 'after' }],
   ['collected, before the server is destroyed', { at: 'destroy', when: 'before' }],
   ['collected, when the server is destroyed', { at: 'destroy', when: 'after' }]
