@@ -3,7 +3,15 @@ import { createHash, randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { constants } from 'node:os'
 import { codeOf } from '../helpers/errors.ts'
-import { bytesOf, framesOf, serverSpec, tarOf, textOf, untar } from '../helpers/daemon/server-spec.ts'
+import {
+  bytesOf,
+  framesOf,
+  serverSpec,
+  tarOf,
+  textOf,
+  untar,
+  untilOutput
+} from '../helpers/daemon/server-spec.ts'
 import type { HostServer, HostServerSpec, HostSession, RunHost } from '../../irun/host.ts'
 import { MIB, SECOND_MS } from '../../src/constants.ts'
 
@@ -415,7 +423,7 @@ export function runHostSuite(underTest: RunHostUnderTest): void {
       const { id } = await running(
         'trap "echo late > $ISHARE_OUT/late; exit 3" TERM; echo armed; while :; do sleep 0.05; done'
       )
-      await untilOutput(id, 'armed')
+      await untilOutput(host, id, 'armed')
       await host.stop(id, { graceMs: 60_000 })
       const server = await host.wait(id)
       expect(server.state).to.equal('exited')
@@ -426,7 +434,7 @@ export function runHostSuite(underTest: RunHostUnderTest): void {
 
     it('stops with KILL what does not hear TERM', async () => {
       const { id } = await running('trap "" TERM; echo armed; while :; do sleep 0.05; done')
-      await untilOutput(id, 'armed')
+      await untilOutput(host, id, 'armed')
       await host.stop(id, { graceMs: 100 })
       const server = await host.wait(id)
       expect(server.exit).to.deep.equal({ kind: 'signal', signal: constants.signals.SIGKILL })
@@ -435,7 +443,7 @@ export function runHostSuite(underTest: RunHostUnderTest): void {
 
     it('stops at once when a second stop has no patience', async () => {
       const { id } = await running('trap "" TERM; echo armed; while :; do sleep 0.05; done')
-      await untilOutput(id, 'armed')
+      await untilOutput(host, id, 'armed')
       await host.stop(id, { graceMs: 3_600_000 })
       await host.stop(id, { graceMs: 0 })
       expect((await host.wait(id)).exit).to.deep.equal({ kind: 'signal', signal: constants.signals.SIGKILL })
@@ -473,15 +481,6 @@ export function runHostSuite(underTest: RunHostUnderTest): void {
       expect(server.state).to.equal('failed')
       expect(server.reason?.code).to.equal('lease-expired')
     })
-
-    async function untilOutput(id: string, word: string): Promise<void> {
-      let text = ''
-      for await (const chunk of host.output(id, { offset: 0, follow: true })) {
-        text += Buffer.from(chunk).toString('latin1')
-        if (text.includes(word)) return
-      }
-      throw new Error(`the program never said ${word}`)
-    }
   })
 
   describe('destroying', () => {

@@ -1,6 +1,6 @@
 /** Addresses of a rule's header: text to tree, tree and variables to sorted, disjoint ranges. */
-import type { AddressSpec } from './ast.ts'
-import { listItems, type GroupContext } from './group-list.ts'
+import type { AddressRange, AddressSpec } from './ast.ts'
+import { listItems, resolveGroup, type GroupAlgebra, type GroupContext } from './group-list.ts'
 import { refuse, type Piece } from './refusal.ts'
 import { complement, intersect, merge, type Range } from './ranges.ts'
 
@@ -23,7 +23,7 @@ export function parseAddresses(piece: Piece, depth = 0): AddressSpec {
   return { kind: 'range', negated, ...parseRange(inner) }
 }
 
-function parseRange(piece: Piece): { low: bigint; high: bigint; version: 4 | 6 } {
+function parseRange(piece: Piece): AddressRange {
   const version = piece.text.includes(':') ? 6 : 4
   const dash = piece.text.indexOf('-')
   if (dash !== -1) {
@@ -76,6 +76,20 @@ function parseIpv6(text: string): bigint | undefined {
   return groups.reduce((value, group) => (value << 16n) | BigInt(`0x${group}`), 0n)
 }
 
+const ADDRESSES: GroupAlgebra<AddressRange, NonNullable<AddressGroup>> = {
+  fromRange: ({ low, high, version }) =>
+    version === 4 ? { v4: [{ low, high }], v6: [] } : { v4: [], v6: [{ low, high }] },
+  join: (groups) => ({
+    v4: merge(groups.flatMap(({ v4 }) => v4)),
+    v6: merge(groups.flatMap(({ v6 }) => v6))
+  }),
+  intersect: (left, right) => ({ v4: intersect(left.v4, right.v4), v6: intersect(left.v6, right.v6) }),
+  complement: ({ v4, v6 }) => ({
+    v4: complement(v4, 0n, IPV4_MAX, 1n),
+    v6: complement(v6, 0n, IPV6_MAX, 1n)
+  })
+}
+
 /**
  * The addresses that `spec` means.
  *
@@ -84,69 +98,9 @@ function parseIpv6(text: string): bigint | undefined {
 export function resolveAddresses(
   spec: AddressSpec,
   context: GroupContext<AddressSpec>,
-  place: Piece,
-  depth = 0
+  place: Piece
 ): AddressGroup {
-  const group = resolve(spec, context, place, depth)
+  const group = resolveGroup(spec, { algebra: ADDRESSES, context, place })
   if (group?.v4.length === 0 && group.v6.length === 0) refuse('header', 'no address is left to match', place)
   return group
-}
-
-function resolve(
-  spec: AddressSpec,
-  context: GroupContext<AddressSpec>,
-  place: Piece,
-  depth: number
-): AddressGroup {
-  switch (spec.kind) {
-    case 'any':
-      return undefined
-    case 'variable': {
-      const inner = resolve(context.lookUp(spec.name, place, depth), context, place, depth + 1)
-      return spec.negated ? negate(inner, place) : inner
-    }
-    case 'range': {
-      const range = [{ low: spec.low, high: spec.high }]
-      const group = spec.version === 4 ? { v4: range, v6: [] } : { v4: [], v6: range }
-      return spec.negated ? negate(group, place) : group
-    }
-    case 'list': {
-      const group = resolveList(spec.items, context, place, depth)
-      return spec.negated ? negate(group, place) : group
-    }
-  }
-}
-
-/** Positive items are joined, negated ones taken away; only negated ones: from everything. */
-function resolveList(
-  items: readonly AddressSpec[],
-  context: GroupContext<AddressSpec>,
-  place: Piece,
-  depth: number
-): AddressGroup {
-  const isNegated = (item: AddressSpec): boolean => item.kind !== 'any' && item.negated
-  const positive = items
-    .filter((item) => !isNegated(item))
-    .map((item) => resolve(item, context, place, depth + 1))
-  const allowed =
-    positive.length === 0 || positive.includes(undefined)
-      ? undefined
-      : {
-          v4: merge(positive.flatMap((group) => group?.v4 ?? [])),
-          v6: merge(positive.flatMap((group) => group?.v6 ?? []))
-        }
-  return items
-    .filter(isNegated)
-    .map((item) => resolve(item, context, place, depth + 1))
-    .reduce<AddressGroup>(both, allowed)
-}
-
-function both(left: AddressGroup, right: AddressGroup): AddressGroup {
-  if (left === undefined || right === undefined) return left ?? right
-  return { v4: intersect(left.v4, right.v4), v6: intersect(left.v6, right.v6) }
-}
-
-function negate(group: AddressGroup, place: Piece): AddressGroup {
-  if (group === undefined) return refuse('header', "the negation of 'any' matches nothing", place)
-  return { v4: complement(group.v4, 0n, IPV4_MAX, 1n), v6: complement(group.v6, 0n, IPV6_MAX, 1n) }
 }

@@ -6,6 +6,8 @@
  * exclusive ranges have become inclusive, `startswith` has become a depth.
  */
 import type { AppProtocol, BufferName } from './buffers.ts'
+import type { GroupSpec } from './group-list.ts'
+import type { Range } from './ranges.ts'
 
 export type { AppProtocol }
 
@@ -13,23 +15,12 @@ export type Action = 'alert' | 'log' | 'pass' | 'drop' | 'reject'
 export type IpProtocol = 'tcp' | 'udp' | 'icmp' | 'icmp6' | 'other'
 
 /** As written, variables unresolved. */
-export type AddressSpec =
-  | { readonly kind: 'any' }
-  | { readonly kind: 'variable'; readonly name: string; readonly negated: boolean }
-  | {
-      readonly kind: 'range'
-      readonly low: bigint
-      readonly high: bigint
-      readonly version: 4 | 6
-      readonly negated: boolean
-    }
-  | { readonly kind: 'list'; readonly items: readonly AddressSpec[]; readonly negated: boolean }
+export interface AddressRange extends Range<bigint> {
+  readonly version: 4 | 6
+}
 
-export type PortSpec =
-  | { readonly kind: 'any' }
-  | { readonly kind: 'variable'; readonly name: string; readonly negated: boolean }
-  | { readonly kind: 'range'; readonly low: number; readonly high: number; readonly negated: boolean }
-  | { readonly kind: 'list'; readonly items: readonly PortSpec[]; readonly negated: boolean }
+export type AddressSpec = GroupSpec<AddressRange>
+export type PortSpec = GroupSpec<Range<number>>
 
 export interface RuleHeader {
   readonly action: Action

@@ -1,6 +1,6 @@
 /** Ports of a rule's header: text to tree, tree and variables to sorted, disjoint ranges. */
 import type { PortSpec } from './ast.ts'
-import { listItems, type GroupContext } from './group-list.ts'
+import { listItems, resolveGroup, type GroupAlgebra, type GroupContext } from './group-list.ts'
 import { complement, intersect, merge, type Range } from './ranges.ts'
 import { refuse, type Piece } from './refusal.ts'
 
@@ -21,7 +21,7 @@ export function parsePorts(piece: Piece, depth = 0): PortSpec {
 }
 
 /** `80`, `1:1024`, `:1024`, `1024:`. */
-function parseRange(piece: Piece): { low: number; high: number } {
+function parseRange(piece: Piece): Range<number> {
   const found = /^(\d{0,5})(\s*:\s*)?(\d{0,5})$/.exec(piece.text)
   const [, first = '', colon, last = ''] = found ?? []
   if (found === null || (first === '' && last === ''))
@@ -34,62 +34,20 @@ function parseRange(piece: Piece): { low: number; high: number } {
   return { low: bottom, high }
 }
 
+const PORTS: GroupAlgebra<Range<number>, NonNullable<PortGroup>> = {
+  fromRange: ({ low, high }) => [{ low, high }],
+  join: (groups) => merge(groups.flat()),
+  intersect,
+  complement: (group) => complement(group, 0, PORT_MAX, 1)
+}
+
 /**
  * The ports that `spec` means.
  *
  * @throws RuleRefused when a variable is unknown or nothing is left
  */
 export function resolvePorts(spec: PortSpec, context: GroupContext<PortSpec>, place: Piece): PortGroup {
-  const group = resolve(spec, context, place, 0)
+  const group = resolveGroup(spec, { algebra: PORTS, context, place })
   if (group?.length === 0) refuse('header', 'no port is left to match', place)
   return group
-}
-
-function resolve(spec: PortSpec, context: GroupContext<PortSpec>, place: Piece, depth: number): PortGroup {
-  switch (spec.kind) {
-    case 'any':
-      return undefined
-    case 'variable': {
-      const inner = resolve(context.lookUp(spec.name, place, depth), context, place, depth + 1)
-      return spec.negated ? negate(inner, place) : inner
-    }
-    case 'range': {
-      const group = [{ low: spec.low, high: spec.high }]
-      return spec.negated ? negate(group, place) : group
-    }
-    case 'list': {
-      const group = resolveList(spec.items, context, place, depth)
-      return spec.negated ? negate(group, place) : group
-    }
-  }
-}
-
-function resolveList(
-  items: readonly PortSpec[],
-  context: GroupContext<PortSpec>,
-  place: Piece,
-  depth: number
-): PortGroup {
-  const isNegated = (item: PortSpec): boolean => item.kind !== 'any' && item.negated
-  const positive = items
-    .filter((item) => !isNegated(item))
-    .map((item) => resolve(item, context, place, depth + 1))
-  const allowed =
-    positive.length === 0 || positive.includes(undefined)
-      ? undefined
-      : merge(positive.flatMap((group) => group ?? []))
-  return items
-    .filter(isNegated)
-    .map((item) => resolve(item, context, place, depth + 1))
-    .reduce<PortGroup>(both, allowed)
-}
-
-function both(left: PortGroup, right: PortGroup): PortGroup {
-  if (left === undefined || right === undefined) return left ?? right
-  return intersect(left, right)
-}
-
-function negate(group: PortGroup, place: Piece): PortGroup {
-  if (group === undefined) return refuse('header', "the negation of 'any' matches nothing", place)
-  return complement(group, 0, PORT_MAX, 1)
 }

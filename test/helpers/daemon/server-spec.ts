@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import tar from 'tar-stream'
 import { DAY_MS, HOUR_MS, MIB } from '../../../src/constants.ts'
-import type { HostProgram, HostServerSpec } from '../../../irun/host.ts'
+import type { HostProgram, HostServerSpec, RunHost } from '../../../irun/host.ts'
 
 /** A small server that runs a shell script, or the program given. */
 export function serverSpec(
@@ -73,4 +73,14 @@ export function framesOf(spool: Buffer): { stream: number; data: Buffer }[] {
 export function textOf(spool: Buffer, stream: number): string {
   const data = framesOf(spool).filter((frame) => frame.stream === stream)
   return Buffer.concat(data.map((frame) => frame.data)).toString()
+}
+
+/** Reads a server's output until it holds `word`. @throws Error when it ends before */
+export async function untilOutput(host: Pick<RunHost, 'output'>, id: string, word: string): Promise<void> {
+  let text = ''
+  for await (const chunk of host.output(id, { offset: 0, follow: true })) {
+    text += Buffer.from(chunk).toString('latin1')
+    if (text.includes(word)) return
+  }
+  throw new Error(`the program never said ${word}`)
 }

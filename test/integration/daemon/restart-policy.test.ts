@@ -7,7 +7,7 @@ import { SUITE_SLICE } from '../../compliance/run-host.suite.ts'
 import { startDaemonProcess, type DaemonProcess } from '../../helpers/daemon/daemon-process.ts'
 import { fakeArtifacts } from '../../helpers/daemon/fake-artifacts.ts'
 import { guestProcesses } from '../../helpers/daemon/guest-processes.ts'
-import { bytesOf, serverSpec, tarOf, textOf, untar } from '../../helpers/daemon/server-spec.ts'
+import { bytesOf, serverSpec, tarOf, textOf, untar, untilOutput } from '../../helpers/daemon/server-spec.ts'
 import { codeOf } from '../../helpers/errors.ts'
 import { temporaryDirectory } from '../../helpers/temporary.ts'
 
@@ -62,15 +62,6 @@ describe('a server with a restart policy', function () {
     return spec
   }
 
-  async function untilOutput(id: string, word: string): Promise<void> {
-    let text = ''
-    for await (const chunk of host.output(id, { offset: 0, follow: true })) {
-      text += Buffer.from(chunk).toString('latin1')
-      if (text.includes(word)) return
-    }
-    throw new Error(`the program never said ${word}`)
-  }
-
   const output = async (id: string): Promise<string> =>
     textOf(await bytesOf(host.output(id, { offset: 0, follow: true })), 1)
 
@@ -120,10 +111,10 @@ describe('a server with a restart policy', function () {
       restart: { policy: 'on-failure' }
     })
     await host.stdin(id, 0, Buffer.from('one\n'))
-    await untilOutput(id, 'got one')
+    await untilOutput(host, id, 'got one')
     killGuests()
     const following = bytesOf(host.output(id, { offset: 0, follow: true }))
-    await untilOutput(id, 'life 2')
+    await untilOutput(host, id, 'life 2')
     await host.stdin(id, 4, Buffer.from('two\n'), { end: true })
     const server = await host.wait(id)
     expect(server.restarts?.last.reason.code).to.equal('guest-killed')
@@ -179,7 +170,7 @@ describe('a server with a restart policy', function () {
     const expiresAtMs = Date.now() + 2500
     const { id } = await running(`${COUNTS}; sleep 0.2`, { restart: { policy: 'always' }, expiresAtMs })
     const late = await running('echo once; exit 1', { restart: { policy: 'always' }, expiresAtMs })
-    await untilOutput(id, 'life 2')
+    await untilOutput(host, id, 'life 2')
     await daemon.kill()
     await new Promise((resolve) => setTimeout(resolve, Math.max(0, expiresAtMs - Date.now())))
     daemon = await startDaemonProcess(config)
@@ -206,7 +197,7 @@ describe('a server with a restart policy', function () {
       restart: { policy: 'always' },
       mayFreeze: true
     })
-    await untilOutput(id, 'life 1')
+    await untilOutput(host, id, 'life 1')
     await host.reclaim()
     killGuests()
     for await (const event of host.events({ follow: true })) if (event.kind === 'restarting') break
@@ -214,7 +205,7 @@ describe('a server with a restart policy', function () {
     await revive()
     expect((await host.inspect(id)).state).to.equal('restarting')
     await host.return()
-    await untilOutput(id, 'life 2')
+    await untilOutput(host, id, 'life 2')
   })
 
   it('is started again by hand, with files and input, whatever its policy', async () => {
@@ -223,9 +214,9 @@ describe('a server with a restart policy', function () {
     await host.putFiles(spec.id, tarOf({ in: 'a file\n' }))
     await host.start(spec.id)
     await host.stdin(spec.id, 0, Buffer.from('one\n'))
-    await untilOutput(spec.id, 'got one')
+    await untilOutput(host, spec.id, 'got one')
     await host.restart(spec.id)
-    await untilOutput(spec.id, 'life 2')
+    await untilOutput(host, spec.id, 'life 2')
     await host.stdin(spec.id, 4, Buffer.from('two\n'), { end: true })
     const server = await host.wait(spec.id)
     expect(server.exit).to.deep.equal({ kind: 'status', status: 0 })
@@ -244,9 +235,9 @@ describe('a server with a restart policy', function () {
 
   it('is killed for a restart when it does not end by itself', async () => {
     const { id } = await running(`trap "" TERM; ${COUNTS}; while :; do sleep 0.05; done`)
-    await untilOutput(id, 'life 1')
+    await untilOutput(host, id, 'life 1')
     await host.restart(id, { graceMs: 100 })
-    await untilOutput(id, 'life 2')
+    await untilOutput(host, id, 'life 2')
     expect((await host.inspect(id)).restarts?.last.reason.code).to.equal('program-signal')
   })
 })

@@ -10,7 +10,15 @@ import { SUITE_SLICE } from '../../compliance/run-host.suite.ts'
 import { startDaemonProcess, type DaemonProcess } from '../../helpers/daemon/daemon-process.ts'
 import { fakeArtifacts } from '../../helpers/daemon/fake-artifacts.ts'
 import { guestProcesses } from '../../helpers/daemon/guest-processes.ts'
-import { bytesOf, framesOf, serverSpec, tarOf, textOf, untar } from '../../helpers/daemon/server-spec.ts'
+import {
+  bytesOf,
+  framesOf,
+  serverSpec,
+  tarOf,
+  textOf,
+  untar,
+  untilOutput
+} from '../../helpers/daemon/server-spec.ts'
 import { errorOf } from '../../helpers/errors.ts'
 import { temporaryDirectory } from '../../helpers/temporary.ts'
 import type { HostServer, HostServerSpec } from '../../../irun/host.ts'
@@ -53,15 +61,6 @@ describe('a daemon that ends and is started again', function () {
   async function restart(): Promise<void> {
     await daemon.kill()
     daemon = await startDaemonProcess(config)
-  }
-
-  async function untilOutput(id: string, word: string): Promise<void> {
-    let text = ''
-    for await (const chunk of host.output(id, { offset: 0, follow: true })) {
-      text += Buffer.from(chunk).toString('latin1')
-      if (text.includes(word)) return
-    }
-    throw new Error(`the program never said ${word}`)
   }
 
   async function running(
@@ -116,7 +115,7 @@ describe('a daemon that ends and is started again', function () {
 
   it('hears of a program that ended while no daemon was there', async () => {
     const { id } = await running('echo started; sleep 0.5; echo result > $ISHARE_OUT/r; exit 6')
-    await untilOutput(id, 'started')
+    await untilOutput(host, id, 'started')
     await daemon.kill()
     await new Promise((resolve) => setTimeout(resolve, 700))
     daemon = await startDaemonProcess(config)
@@ -127,7 +126,7 @@ describe('a daemon that ends and is started again', function () {
 
   it('fails a server whose guest went while no daemon was there', async () => {
     const { id } = await running('echo started; sleep 1000')
-    await untilOutput(id, 'started')
+    await untilOutput(host, id, 'started')
     await daemon.kill()
     for (const pid of guestProcesses(config.stateDir)) process.kill(Number(pid), 'SIGKILL')
     daemon = await startDaemonProcess(config)
@@ -140,7 +139,7 @@ describe('a daemon that ends and is started again', function () {
 
   it('fails a server whose guest is killed under its eyes', async () => {
     const { id } = await running('echo started; sleep 1000')
-    await untilOutput(id, 'started')
+    await untilOutput(host, id, 'started')
     for (const pid of guestProcesses(config.stateDir)) process.kill(Number(pid), 'SIGKILL')
     const server = await host.wait(id)
     expect(server.state).to.equal('failed')
@@ -149,7 +148,7 @@ describe('a daemon that ends and is started again', function () {
 
   it('goes on with a stop', async () => {
     const { id } = await running('trap "" TERM; echo armed; while :; do sleep 0.05; done')
-    await untilOutput(id, 'armed')
+    await untilOutput(host, id, 'armed')
     await host.stop(id, { graceMs: 1000 })
     await restart()
     const server = await host.wait(id)
@@ -162,7 +161,7 @@ describe('a daemon that ends and is started again', function () {
     const created = serverSpec('true', { expiresAtMs })
     await host.create(created)
     const { id } = await running('echo started; exec sleep 1000', { expiresAtMs })
-    await untilOutput(id, 'started')
+    await untilOutput(host, id, 'started')
     await daemon.kill()
     await new Promise((resolve) => setTimeout(resolve, Math.max(0, expiresAtMs - Date.now())))
     daemon = await startDaemonProcess(config)
@@ -245,7 +244,7 @@ describe('a daemon that ends and is started again', function () {
 
   it('lets its servers run on when it is told to end, and finds them again', async () => {
     const { id } = await running('echo started; read line; echo "got $line"')
-    await untilOutput(id, 'started')
+    await untilOutput(host, id, 'started')
     expect(await daemon.terminate()).to.equal(0)
     expect(guestProcesses(config.stateDir)).to.not.deep.equal([])
     expect(existsSync(config.socketPath)).to.equal(false)

@@ -9,7 +9,7 @@ import { SUITE_SLICE } from '../../compliance/run-host.suite.ts'
 import { requires } from '../../helpers/capabilities.ts'
 import { startDaemonProcess, type DaemonProcess } from '../../helpers/daemon/daemon-process.ts'
 import { guestProcesses } from '../../helpers/daemon/guest-processes.ts'
-import { bytesOf, serverSpec, tarOf, textOf, untar } from '../../helpers/daemon/server-spec.ts'
+import { bytesOf, serverSpec, tarOf, textOf, untar, untilOutput } from '../../helpers/daemon/server-spec.ts'
 import { temporaryDirectory } from '../../helpers/temporary.ts'
 
 /** Counts its lives in a file that only a kept layer remembers; what it wrote last is on the disk. */
@@ -66,15 +66,6 @@ describe('real guests, one after the other', function () {
     return spec
   }
 
-  async function untilOutput(id: string, word: string): Promise<void> {
-    let text = ''
-    for await (const chunk of host.output(id, { offset: 0, follow: true })) {
-      text += Buffer.from(chunk).toString('latin1')
-      if (text.includes(word)) return
-    }
-    throw new Error(`the program never said ${word}`)
-  }
-
   const output = async (id: string): Promise<string> =>
     textOf(await bytesOf(host.output(id, { offset: 0, follow: true })), 1)
 
@@ -110,14 +101,14 @@ describe('real guests, one after the other', function () {
     const busy = 'while :; do dd if=/dev/zero of=noise bs=64k count=50 2>/dev/null; rm noise; done'
     const script = `${COUNTS}; if [ $n -eq 1 ]; then (${busy}) & echo busy; wait; fi; read line; echo "got $line"`
     const { id } = await running(script, { restart: { policy: 'always' } })
-    await untilOutput(id, 'busy')
+    await untilOutput(host, id, 'busy')
     killGuests()
-    await untilOutput(id, 'life 2')
+    await untilOutput(host, id, 'life 2')
     await host.stdin(id, 0, Buffer.from('one\n'))
-    await untilOutput(id, 'life 3')
+    await untilOutput(host, id, 'life 3')
     expect((await host.inspect(id)).restarts).to.deep.include({ count: 2 })
     await host.stdin(id, 4, Buffer.from('two\n'))
-    await untilOutput(id, 'life 4')
+    await untilOutput(host, id, 'life 4')
     expect(await outputSoFar(id)).to.equal('life 1\nbusy\nlife 2\ngot one\nlife 3\ngot two\nlife 4\n')
   })
 
@@ -130,7 +121,7 @@ describe('real guests, one after the other', function () {
     const { id } = await running(`${COUNTS}; [ $n -gt 1 ] || { ${hog}; }`, {
       restart: { policy: 'on-failure' }
     })
-    await untilOutput(id, 'life 1')
+    await untilOutput(host, id, 'life 1')
     const groups = JSON.parse(
       readFileSync(join(config.stateDir, 'servers', id, 'guest', 'cgroups.json'), 'utf8')
     ) as string[]
@@ -154,9 +145,9 @@ describe('real guests, one after the other', function () {
 
   it('follow one whose program was to be started again by hand', async () => {
     const { id } = await running(`trap "echo bye; exit 9" TERM; ${COUNTS}; while :; do sleep 0.05; done`)
-    await untilOutput(id, 'life 1')
+    await untilOutput(host, id, 'life 1')
     await host.restart(id)
-    await untilOutput(id, 'life 2')
+    await untilOutput(host, id, 'life 2')
     expect(await outputSoFar(id)).to.equal('life 1\nbye\nlife 2\n')
     await host.stop(id)
     expect((await host.wait(id)).exit).to.deep.equal({ kind: 'status', status: 9 })
@@ -170,17 +161,17 @@ describe('real guests, one after the other', function () {
     const created = serverSpec('echo only now')
     await host.create(created)
     await host.stdin(always.id, 0, Buffer.from('one\n'))
-    await untilOutput(always.id, 'got one')
-    await untilOutput(never.id, 'life 1')
+    await untilOutput(host, always.id, 'got one')
+    await untilOutput(host, never.id, 'life 1')
     await daemon.kill()
     killGuests()
     writeFileSync(config.bootIdPath ?? '', 'second boot\n')
     daemon = await startDaemonProcess(config, { guests: 'uml' })
     const ended = await host.wait(never.id)
     expect([ended.state, ended.reason?.code]).to.deep.equal(['failed', 'host-rebooted'])
-    await untilOutput(always.id, 'life 2')
+    await untilOutput(host, always.id, 'life 2')
     await host.stdin(always.id, 4, Buffer.from('two\n'))
-    await untilOutput(always.id, 'got two')
+    await untilOutput(host, always.id, 'got two')
     const server = await host.inspect(always.id)
     expect(server.restarts?.last.reason.code).to.equal('host-rebooted')
     expect(await outputSoFar(always.id)).to.equal('life 1\ngot one\nlife 2\ngot two\n')
@@ -191,12 +182,12 @@ describe('real guests, one after the other', function () {
 
   it('do not take a process of this boot for one of an earlier boot', async () => {
     const { id } = await running(`${COUNTS}; sleep 1000`, { restart: { policy: 'always' } })
-    await untilOutput(id, 'life 1')
+    await untilOutput(host, id, 'life 1')
     await daemon.kill()
     // The guest lives on: as if another process had its pid and start time.
     writeFileSync(config.bootIdPath ?? '', 'third boot\n')
     daemon = await startDaemonProcess(config, { guests: 'uml' })
-    await untilOutput(id, 'life 2')
+    await untilOutput(host, id, 'life 2')
     expect((await host.inspect(id)).restarts?.last.reason.code).to.equal('host-rebooted')
   })
 })

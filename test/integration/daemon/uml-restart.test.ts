@@ -7,7 +7,15 @@ import { requires } from '../../helpers/capabilities.ts'
 import { codeOf } from '../../helpers/errors.ts'
 import { startDaemonProcess, type DaemonProcess } from '../../helpers/daemon/daemon-process.ts'
 import { guestProcesses } from '../../helpers/daemon/guest-processes.ts'
-import { bytesOf, framesOf, serverSpec, tarOf, textOf, untar } from '../../helpers/daemon/server-spec.ts'
+import {
+  bytesOf,
+  framesOf,
+  serverSpec,
+  tarOf,
+  textOf,
+  untar,
+  untilOutput
+} from '../../helpers/daemon/server-spec.ts'
 import { temporaryDirectory } from '../../helpers/temporary.ts'
 
 describe('a daemon with real guests that is killed and started again', function () {
@@ -51,22 +59,13 @@ describe('a daemon with real guests that is killed and started again', function 
     daemon = await startDaemonProcess(config, { guests: 'uml' })
   }
 
-  async function untilOutput(id: string, word: string): Promise<void> {
-    let text = ''
-    for await (const chunk of host.output(id, { offset: 0, follow: true })) {
-      text += Buffer.from(chunk).toString('latin1')
-      if (text.includes(word)) return
-    }
-    throw new Error(`the program never said ${word}`)
-  }
-
   it('loses no byte of input or output, and no file', async () => {
     const spec = serverSpec('cat in; echo; cat | tee $ISHARE_OUT/copy; exit 3')
     await host.create(spec)
     await host.putFiles(spec.id, tarOf({ in: 'from a file' }))
     await host.start(spec.id)
     const following = bytesOf(host.output(spec.id, { offset: 0, follow: true }))
-    await untilOutput(spec.id, 'from a file')
+    await untilOutput(host, spec.id, 'from a file')
     const data = Buffer.from(Array.from({ length: 3_000_000 }, (_, index) => index % 251))
     const sending = (async () => {
       for (let offset = 0; offset < data.length;)
@@ -86,7 +85,7 @@ describe('a daemon with real guests that is killed and started again', function 
     const spec = serverSpec('echo started; cat')
     await host.create(spec)
     await host.start(spec.id)
-    await untilOutput(spec.id, 'started')
+    await untilOutput(host, spec.id, 'started')
     const beside = (script: string) => ({ argv: ['sh', '-c', script], env: {} })
     const session = await host.exec(spec.id, beside('echo ready; sleep 86400 & wait'))
     const ended = (async () => {
@@ -120,7 +119,7 @@ describe('a daemon with real guests that is killed and started again', function 
     const spec = serverSpec('echo started; exec sleep 1000')
     await host.create(spec)
     await host.start(spec.id)
-    await untilOutput(spec.id, 'started')
+    await untilOutput(host, spec.id, 'started')
     await daemon.kill()
     for (const pid of guestProcesses(config.stateDir)) process.kill(Number(pid), 'SIGKILL')
     daemon = await startDaemonProcess(config, { guests: 'uml' })
