@@ -100,9 +100,13 @@ class V1Group implements ServerCgroup {
 
   async freeze(): Promise<boolean> {
     if (!(await this.#write('freezer.state', 'FROZEN'))) return false
-    // FREEZING is told, and tried again, for as long as one task runs.
+    // FREEZING is told for as long as one task runs. Only a write asks the tasks again, and one that had been on its way
+    // into the wait for a vfork was passed over: no signal wakes it there, and a guest kernel starts processes so.
     await settled(
-      async () => (await this.#read('freezer.state'))?.trim() !== 'FREEZING',
+      async () => {
+        if ((await this.#read('freezer.state'))?.trim() !== 'FREEZING') return true
+        return !(await this.#write('freezer.state', 'FROZEN'))
+      },
       () => this.thaw(),
       `processes in ${this.paths.join(' ')} do not freeze`
     )
