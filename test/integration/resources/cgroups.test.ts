@@ -12,6 +12,7 @@ import { requires } from '../../helpers/capabilities.ts'
 
 const MIB = 1024 * 1024
 const LIMITS = { cpu: 0.5, memoryBytes: 32 * MIB, diskBytes: 1, processesMax: 10, outputBytesMax: 1 }
+const FREEZES = 100
 const KNOBS = hostKnobs({ ...LIMITS, cpuMax: 0.5 })
 
 /** A process inside the group, as the launch script puts one there. */
@@ -68,6 +69,18 @@ function behavesAsGroups(open: () => Promise<Cgroups>): void {
     expect((await group.usage()).cpuSeconds).to.equal(before.cpuSeconds)
     await group.thaw()
     await once(output, 'data')
+    await group.thaw()
+  })
+
+  it('stops what starts programs all the time, each time that it is asked', async function () {
+    // sh begins each by a vfork, in whose wait no signal reaches it.
+    await joined(group, 'for i in 1 2 3 4; do (while :; do /bin/true; done) & done; wait')
+    if (!(await group.freeze())) this.skip()
+    for (let round = 0; round < FREEZES; round++) {
+      await group.thaw()
+      await delay(1)
+      expect(await group.freeze()).to.equal(true)
+    }
     await group.thaw()
   })
 
