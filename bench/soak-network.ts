@@ -72,11 +72,11 @@ function roundsOf(work: readonly Work[]): number {
   return sum(work.flatMap(({ counts }) => Object.values(counts)))
 }
 
-async function soak(artifacts: string, minutes: number): Promise<string> {
+async function soak(artifacts: string, minutes: number, signal: AbortSignal): Promise<string> {
   await using mill = await openMill(artifacts)
   const samples = [await sample(mill)]
   for (let minute = 1; minute <= minutes; minute++) {
-    await delay(MINUTE_MS)
+    await delay(MINUTE_MS, undefined, { signal })
     const [before, now] = [samples.at(-1), await sample(mill, samples.at(-1))]
     samples.push(now)
     console.log(JSON.stringify({ minute, rounds: roundsOf(now.work), ...now.holdings }))
@@ -95,4 +95,10 @@ if (artifacts === undefined || !(minutes > 0)) {
   console.error('usage: ISHARE_ARTIFACTS=FILE node bench/soak-network.ts [MINUTES]')
   process.exit(64)
 }
-console.log(`soaked: ${await soak(artifacts, minutes)}; no panic, nothing wrong, no stall, no growth`)
+// Whoever ends it early finds the machine as it was: what was opened is closed on the way out.
+const interrupted = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => interrupted.abort(new Error(`ended early by ${signal}`)))
+console.log(
+  `soaked: ${await soak(artifacts, minutes, interrupted.signal)}; no panic, nothing wrong, no stall, no growth`
+)

@@ -50,7 +50,8 @@ export async function openMill(artifactsPath: string, guests = 4): Promise<Mill>
   const slice = { cpu: 1, memoryBytes: guests * 128 * MIB, diskBytes: guests * 64 * MIB, servers: guests }
   const daemon = await startDaemonProcess(
     { stateDir, socketPath, slice, artifactsPath },
-    { guests: 'network' }
+    // Ctrl+C at a terminal is for us alone: the daemon is needed to end the guests.
+    { guests: 'network', run: (args) => ['setsid', process.execPath, ...args] }
   )
   undo.defer(async () => {
     await daemon.terminate()
