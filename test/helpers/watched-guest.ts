@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { readArtifacts } from '../../soda-host/factory/artifacts.ts'
 import { stampKernel } from '../../soda-host/factory/stamp.ts'
 import { logOpener, readLog, type Finding, type LogRecord } from '../../soda-host/logs/index.ts'
-import { createLogKey } from '../../src/identity/index.ts'
+import { createLogKey, type LogKey } from '../../src/identity/index.ts'
 import { bareGuest, EXTRA_FD, type BareGuest, type BareGuestOptions } from './bare-guest.ts'
 import { temporaryDirectory } from './temporary.ts'
 
@@ -13,6 +13,8 @@ const SPOOL_BYTES = 64 * 1024 * 1024
 
 export interface WatchedGuest extends AsyncDisposable {
   guest: BareGuest
+  /** Everything of its watch that lies on the host. */
+  files: { kernel: string; log: string }
   /** What the log holds by now, in its order. */
   read(): Promise<{ records: LogRecord[]; findings: Finding[] }>
 }
@@ -20,17 +22,21 @@ export interface WatchedGuest extends AsyncDisposable {
 export interface WatchedGuestOptions extends BareGuestOptions {
   /** A compiled rule table; the kernel is stamped with its digest. */
   rules?: { bytes: Uint8Array; digest: string }
+  /** Whose log it is. @default a new one's */
+  key?: LogKey
+  /** @default random */
+  serverId?: Uint8Array
 }
 
 /** Boot one; the spool is larger than any test's log, so its first file is the log. */
-export async function watchedGuest({ rules, ...options }: WatchedGuestOptions = {}): Promise<WatchedGuest> {
+export async function watchedGuest(wanted: WatchedGuestOptions = {}): Promise<WatchedGuest> {
+  const { rules, key = createLogKey(), serverId = randomBytes(16), ...options } = wanted
   const resources = new AsyncDisposableStack()
   try {
     const directory = resources.use(await temporaryDirectory())
     const artifacts = await readArtifacts(process.env['ISHARE_ARTIFACTS'] ?? '')
-    const key = createLogKey()
     const kernelPath = join(directory.path, 'stamped')
-    const stamp = { serverId: randomBytes(16), showsSeverity: true, policy: Buffer.alloc(0) }
+    const stamp = { serverId, showsSeverity: true, policy: Buffer.alloc(0) }
     await stampKernel(artifacts.kernel.path, kernelPath, {
       ...stamp,
       recipients: [key.publicKey],
@@ -65,7 +71,8 @@ export async function watchedGuest({ rules, ...options }: WatchedGuestOptions = 
         else findings.push(entry.finding)
       return { records, findings }
     }
-    return { guest, read, [Symbol.asyncDispose]: () => resources.disposeAsync() }
+    const files = { kernel: kernelPath, log: paths[0] ?? '' }
+    return { guest, files, read, [Symbol.asyncDispose]: () => resources.disposeAsync() }
   } catch (error) {
     await resources.disposeAsync()
     throw error
