@@ -25,6 +25,7 @@ export function mismatches(offer: Offer, query: OfferQuery, nowMs: number): stri
     ...providerReasons(offer, query),
     ...imageReasons(offer, query),
     ...labelReasons(offer, query),
+    ...factoryReasons(offer, query),
     ...rulesReasons(offer, query, nowMs)
   ]
 }
@@ -41,6 +42,15 @@ function imageReasons(offer: Offer, { image }: OfferQuery): string[] {
 
 function labelReasons(offer: Offer, { labels = [] }: OfferQuery): string[] {
   return labels.filter((label) => !offer.labels.includes(label)).map((label) => `it has no label ${label}`)
+}
+
+function factoryReasons(offer: Offer, { factories }: OfferQuery): string[] {
+  if (factories === undefined) return []
+  if (offer.factories.length === 0) return ['it names no factory, so that nothing in its kernels watches']
+  const isNamed = factories.length === 0 || factories.some((factory) => offer.factories.includes(factory))
+  return isNamed
+    ? []
+    : [`it boots no kernel of ${factories.join(' or ')}; those of ${offer.factories.join(', ')}`]
 }
 
 function rulesReasons(offer: Offer, query: OfferQuery, nowMs: number): string[] {

@@ -19,6 +19,8 @@ export interface OfferQuery {
   peer?: string
   /** The consumer has a token: whether it will do, the provider says. */
   hasToken?: boolean
+  /** Peer ids of factories, one of which the offer must name; any at all if there is none among them. */
+  factories?: readonly string[]
   /** Only offers of this peer id. */
   provider?: string
 }

@@ -23,9 +23,14 @@ export async function kernelWish(
       'the offer names no factory, so that nothing in its kernels watches for you; take it all the same with --unwatched'
     )
   }
-  const believed = factories.flatMap((factory) => (factory.kind === 'peer' ? [factory.id] : []))
+  const believed = believedFactories({ factories })
   if (believed.length === 0 && !quiet)
     note(`The kernel is of a factory that the provider names: ${offer.factories.join(', ')}`)
   const { publicKey } = await loadOrCreateLogKey(stateDir)
   return { factories: believed.length > 0 ? believed : offer.factories, logKeys: [publicKey] }
+}
+
+/** Peer ids of the factories that the user has named. */
+export function believedFactories({ factories }: Pick<Config, 'factories'>): string[] {
+  return factories.flatMap((factory) => (factory.kind === 'peer' ? [factory.id] : []))
 }

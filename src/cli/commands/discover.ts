@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import {
+  collect,
   jsonOption,
   networkOptions,
   queryOf,
@@ -7,6 +8,7 @@ import {
   wantedOptions,
   type WantedFlags
 } from '../options.ts'
+import { believedFactories } from '../kernel-wish.ts'
 import { note, printJson, printTable } from '../output.ts'
 import { sourcesOf, whyNot, withConsumer } from '../consumer.ts'
 import type { Discovery } from '../../../idiscover/index.ts'
@@ -22,6 +24,11 @@ export function discoverCommand(): Command {
   const command = new Command('discover')
     .description('find offers on pages, at peers, and in the DHT')
     .argument('[place...]', 'pages (https://…), peer ids or multiaddrs; without any, the DHT')
+    .option(
+      '--factories <place>',
+      'only offers that boot kernels of one of these, as peer ids; may be repeated',
+      collect
+    )
     .option('--why', 'say why other offers do not fit')
     .option('--first', 'stop at the first that fits')
   return jsonOption(wantedOptions(networkOptions(command))).action(discover)
@@ -29,7 +36,8 @@ export function discoverCommand(): Command {
 
 async function discover(places: string[], flags: Flags): Promise<void> {
   await withConsumer({ ...flags }, async (peer, config) => {
-    const query = queryOf(flags)
+    const factories = believedFactories(config)
+    const query = { ...queryOf(flags), ...(factories.length === 0 ? {} : { factories }) }
     let count = 0
     for await (const found of peer.services.ishare.discover({ ...sourcesOf(places, config), query })) {
       show(found, flags)

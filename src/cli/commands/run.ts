@@ -1,10 +1,12 @@
 import { createInterface } from 'node:readline/promises'
 import { Command, Option } from 'commander'
+import type { OfferQuery } from '../../../idiscover/index.ts'
+import type { Config } from '../../config/index.ts'
 import type { Limits, Offer, Restart, Verified, Warning } from '../../documents/index.ts'
 import { ConfigError } from '../../errors.ts'
 import { EXIT_RUN_FAILED, exitStatusOf, EXIT_REFUSED, EXIT_USAGE, failureLines } from '../exit-status.ts'
 import { firstOffer, sourcesOf, withConsumer } from '../consumer.ts'
-import { kernelWish } from '../kernel-wish.ts'
+import { believedFactories, kernelWish } from '../kernel-wish.ts'
 import { offerFacts, offerRulesText } from '../offer-text.ts'
 import { restartWords, warningWords } from '../life-options.ts'
 import { collect, jsonOption, networkOptions, queryOf, wantedOptions, type WantedFlags } from '../options.ts'
@@ -98,7 +100,12 @@ async function run(argv: string[], flags: Flags): Promise<number> {
   return withConsumer({ ...flags }, async (peer, config) => {
     const sources = sourcesOf(flags.offer === undefined ? [] : [flags.offer], config)
     const image = flags.image ?? DEFAULT_IMAGE
-    const query = { ...queryOf(flags), image, peer: peer.peerId.toString() }
+    const query = {
+      ...queryOf(flags),
+      ...factoriesWanted(flags, config),
+      image,
+      peer: peer.peerId.toString()
+    }
     const offer = await firstOffer(peer, sources, query)
     if (!(await accepted(offer, flags))) return EXIT_REFUSED
     const kernel = await kernelWish(offer.payload, config, flags)
@@ -128,6 +135,13 @@ async function run(argv: string[], flags: Flags): Promise<number> {
       detachWhenRunning: flags.detach === true
     })
   })
+}
+
+/** Whoever searches passes over offers that they would not take; of one that they named they are told why not. */
+function factoriesWanted({ unwatched, offer }: Flags, config: Config): Pick<OfferQuery, 'factories'> {
+  const factories = believedFactories(config)
+  const isWanted = unwatched !== true && (factories.length > 0 || offer === undefined)
+  return isWanted ? { factories } : {}
 }
 
 function terminalSize() {

@@ -86,5 +86,10 @@ describe('Command line, the sealed log of a run', function () {
     const refused = await ishare([...run, '--', 'true'])
     expect(refused.stderr).to.include('ERR_MANIFEST_UNTRUSTED').and.include('--unwatched')
     expect((await ishare([...run, '--unwatched', '--', 'true'])).exitCode).to.equal(0)
+    // Whoever looks for offers of a factory does not find it.
+    expect((await ishare(['discover', place])).exitCode).to.equal(0)
+    const missed = await ishare(['discover', place, '--why', '--factories', place.split('/').at(-1) ?? ''])
+    expect(missed.exitCode).to.equal(69)
+    expect(missed.stderr).to.include('names no factory')
   })
 })

@@ -48,6 +48,25 @@ describe('Matching an offer', () => {
     expect(reasons({ image: 'fedora' })[0]).to.include('there is tiny')
   })
 
+  it('kernels are of a factory that is asked for, or of any where none is named', () => {
+    const own = { ...offer, factories: [identity.id] }
+    const [none, other] = [
+      { ...offer, factories: [] },
+      { ...offer, factories: ['12D3KooWother'] }
+    ]
+    for (const query of [
+      { factories: [identity.id] },
+      { factories: ['12D3KooWx', identity.id] },
+      { factories: [] }
+    ])
+      expect(reasons(query, own)).to.deep.equal([])
+    expect(reasons({ factories: [] }, other)).to.deep.equal([])
+    expect(reasons({}, none)).to.deep.equal([])
+    expect(reasons({ factories: [] }, none)).to.have.length(1)
+    expect(reasons({ factories: [identity.id] }, none)).to.have.length(1)
+    expect(reasons({ factories: [identity.id] }, other)[0]).to.include('12D3KooWother')
+  })
+
   it('who may come is asked only where it is known who will', () => {
     const closed = withRules({ who: { kind: 'peers', peers: [identity.id] } })
     expect(reasons({}, closed)).to.deep.equal([])
