@@ -39,9 +39,10 @@ static const struct section_shape shapes[KERNORT_SECTION_COUNT] = {
 	[KERNORT_SECTION_GROUPS] = SHAPE(groups),
 	[KERNORT_SECTION_ADDRESS_INDEX] = SHAPE(address_index),
 	[KERNORT_SECTION_SUPPRESSIONS] = SHAPE(suppressions),
+	[KERNORT_SECTION_EVENT_RULES] = SHAPE(event_rules),
 };
 
-static_assert(sizeof(struct kernort_ruleset_header) == 64 + 22 * 16, "header of a rule table");
+static_assert(sizeof(struct kernort_ruleset_header) == 64 + 23 * 16, "header of a rule table");
 static_assert(sizeof(struct kernort_ruleset_rule) == 64, "rule");
 static_assert(sizeof(struct kernort_ruleset_block) == 12, "block");
 static_assert(sizeof(struct kernort_ruleset_option) == 32, "option");
@@ -348,5 +349,7 @@ int kernort_ruleset_open(struct kernort_ruleset *rules, const void *table, u32 s
 		return refuse(where, "groups");
 	if (!are_regexes_good(rules))
 		return refuse(where, "regular expressions");
+	if (!kernort_event_rules_are_good(rules))
+		return refuse(where, "event rules");
 	return 0;
 }

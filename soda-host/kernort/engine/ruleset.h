@@ -4,6 +4,7 @@
 #define KERNORT_RULESET_VIEW_H
 
 #include "kernort_env.h"
+#include "kernort_event.h"
 #include "kernort_ruleset.h"
 #include "regex.h"
 
@@ -31,6 +32,7 @@ struct kernort_ruleset {
 	const struct kernort_ruleset_group *groups;
 	const struct kernort_ruleset_address_index *address_index;
 	const struct kernort_ruleset_suppression *suppressions;
+	const struct kernort_ruleset_event_rule *event_rules;
 	u32 counts[KERNORT_SECTION_COUNT];
 	struct kernort_regex_tables regex_tables;
 };
@@ -42,5 +44,8 @@ struct kernort_ruleset {
  * Return: 0, or -EINVAL. Whatever the bytes, a table that opens cannot lead the engine outside of it.
  */
 int kernort_ruleset_open(struct kernort_ruleset *rules, const void *table, u32 size, const char **where);
+
+/* event_rules.c: may every entry of EVENT_RULES be believed? */
+bool kernort_event_rules_are_good(const struct kernort_ruleset *rules);
 
 #endif

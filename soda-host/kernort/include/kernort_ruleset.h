@@ -12,7 +12,7 @@
 #define KERNORT_RULESET_H
 
 #define KERNORT_RULESET_MAGIC 0x53454c5552544e4bULL /* "KNTRULES" */
-#define KERNORT_RULESET_VERSION 2
+#define KERNORT_RULESET_VERSION 3
 #define KERNORT_RULESET_ALIGN 16
 #define KERNORT_RULESET_SIZE_MAX (64u << 20)
 #define KERNORT_RULESET_NONE 0xffffffffu
@@ -56,6 +56,7 @@ enum kernort_ruleset_section_kind {
 	KERNORT_SECTION_GROUPS, /* struct kernort_ruleset_group, sorted by key */
 	KERNORT_SECTION_ADDRESS_INDEX, /* struct kernort_ruleset_address_index, sorted by side, low */
 	KERNORT_SECTION_SUPPRESSIONS, /* struct kernort_ruleset_suppression, sorted by gid, sid */
+	KERNORT_SECTION_EVENT_RULES, /* struct kernort_ruleset_event_rule (kernort_event.h) */
 	KERNORT_SECTION_COUNT
 };
 

@@ -29,6 +29,7 @@
 #include <linux/spinlock.h>
 #include <linux/string.h>
 
+#include "event.h"
 #include "hooks.h"
 
 enum operation {
@@ -70,13 +71,31 @@ static const char *watched_path(const struct path *path, bool is_reading)
 	return is_watched || kernort_is_watched(text, is_reading) ? text : NULL;
 }
 
-static void log_file(enum operation operation, const struct path *path)
+static const enum kernort_event_kind kinds[] = {
+	[OPEN_READING] = KERNORT_EVENT_READ, [OPEN_WRITING] = KERNORT_EVENT_WRITE, [REMOVED] = KERNORT_EVENT_REMOVE,
+	[RENAMED] = KERNORT_EVENT_RENAME,    [LINKED] = KERNORT_EVENT_LINK,	     [MODE_OR_OWNER] = KERNORT_EVENT_CHMOD,
+	[CUT_SHORT] = KERNORT_EVENT_TRUNCATE,
+};
+
+static int judge_file(enum operation operation, struct kernort_piece path)
+{
+	struct kernort_event event;
+
+	if (!kernort_event_is_wanted(kinds[operation]))
+		return 0;
+	kernort_event_begin(&event, kinds[operation]);
+	event.texts[KERNORT_TEXT_FILE_PATH] = path;
+	return kernort_event_judge(&event);
+}
+
+static int watch_file(enum operation operation, const struct path *path)
 {
 	struct kernort_piece tail;
 	const char *text;
+	int err = 0;
 
 	if (!kernort_is_on() || !current->fs)
-		return;
+		return 0;
 	spin_lock(&path_lock);
 	text = watched_path(path, operation == OPEN_READING);
 	if (text) {
@@ -89,68 +108,73 @@ static void log_file(enum operation operation, const struct path *path)
 
 		tail = kernort_text(text);
 		kernort_log(KERNORT_KIND_file, &fields, &tail);
+		err = judge_file(operation, tail);
 	}
 	spin_unlock(&path_lock);
+	return err;
 }
 
-static void log_entry(enum operation operation, const struct path *folder, struct dentry *dentry)
+static int watch_entry(enum operation operation, const struct path *folder, struct dentry *dentry)
 {
 	struct path path = { .mnt = folder->mnt, .dentry = dentry };
 
-	log_file(operation, &path);
+	return watch_file(operation, &path);
 }
 
 static int file_open(struct file *file)
 {
-	if (!(file->f_mode & FMODE_BACKING) && (S_ISREG(file_inode(file)->i_mode) || S_ISBLK(file_inode(file)->i_mode)))
-		log_file(file->f_mode & FMODE_WRITE ? OPEN_WRITING : OPEN_READING, &file->f_path);
-	return 0;
+	umode_t mode = file_inode(file)->i_mode;
+
+	if (file->f_mode & FMODE_BACKING || (!S_ISREG(mode) && !S_ISBLK(mode)))
+		return 0;
+	return watch_file(file->f_mode & FMODE_WRITE ? OPEN_WRITING : OPEN_READING, &file->f_path);
 }
 
 static int path_unlink(const struct path *folder, struct dentry *dentry)
 {
-	log_entry(REMOVED, folder, dentry);
-	return 0;
+	return watch_entry(REMOVED, folder, dentry);
 }
 
 static int path_rename(const struct path *old_folder, struct dentry *old, const struct path *new_folder,
 		       struct dentry *new, unsigned int flags)
 {
-	log_entry(REMOVED, old_folder, old);
-	log_entry(RENAMED, new_folder, new);
-	return 0;
+	int err = watch_entry(REMOVED, old_folder, old), other = watch_entry(RENAMED, new_folder, new);
+
+	return err ? err : other;
 }
 
 /* Both ends: a second name for a secret, or a secret's name for something else. */
 static int path_link(struct dentry *old, const struct path *folder, struct dentry *new)
 {
-	log_entry(LINKED, folder, old);
-	log_entry(LINKED, folder, new);
-	return 0;
+	int err = watch_entry(LINKED, folder, old), other = watch_entry(LINKED, folder, new);
+
+	return err ? err : other;
 }
 
 static int path_symlink(const struct path *folder, struct dentry *dentry, const char *target)
 {
-	log_entry(LINKED, folder, dentry);
-	return 0;
+	return watch_entry(LINKED, folder, dentry);
 }
 
 static int path_chmod(const struct path *path, umode_t mode)
 {
-	log_file(MODE_OR_OWNER, path);
-	return 0;
+	return watch_file(MODE_OR_OWNER, path);
 }
 
 static int path_chown(const struct path *path, kuid_t uid, kgid_t gid)
 {
-	log_file(MODE_OR_OWNER, path);
-	return 0;
+	return watch_file(MODE_OR_OWNER, path);
 }
 
 static int path_truncate(const struct path *path)
 {
-	log_file(CUT_SHORT, path);
-	return 0;
+	return watch_file(CUT_SHORT, path);
+}
+
+/* ftruncate(), and an open that empties what was there. */
+static int file_truncate(struct file *file)
+{
+	return file->f_mode & FMODE_BACKING ? 0 : watch_file(CUT_SHORT, &file->f_path);
 }
 
 static struct security_hook_list hooks[] __ro_after_init = {
@@ -163,6 +187,7 @@ static struct security_hook_list hooks[] __ro_after_init = {
 	LSM_HOOK_INIT(path_chmod, path_chmod),
 	LSM_HOOK_INIT(path_chown, path_chown),
 	LSM_HOOK_INIT(path_truncate, path_truncate),
+	LSM_HOOK_INIT(file_truncate, file_truncate),
 };
 
 void __init kernort_file_init(void)

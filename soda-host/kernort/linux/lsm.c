@@ -5,7 +5,8 @@
  * Built in, in every list of modules, never unloaded. Hooks are registered here, one
  * file for each kind of act; where the framework has no hook, a patch of the
  * kernel calls (include/linux/kernort.h). They write down and let pass; what
- * they deny, they deny for their own sake only (see process.c).
+ * they deny, they deny for their own sake (guard.c), or because a rule of the
+ * tenant's forbids it (event.c).
  */
 
 #define pr_fmt(fmt) "kernort: " fmt
@@ -47,6 +48,7 @@ static int __init kernort_init(void)
 {
 	pr_info("version " KERNORT_VERSION "\n");
 	kernort_process_init();
+	kernort_guard_start();
 	kernort_socket_init();
 	kernort_file_init();
 	kernort_mount_init();

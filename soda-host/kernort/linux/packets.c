@@ -49,6 +49,7 @@
 #include "../engine/packet.h"
 #include "../engine/ruleset.h"
 #include "../include/kernort_engine.h"
+#include "event.h"
 #include "log.h"
 #include "rules.h"
 #include "stamp.h"
@@ -278,6 +279,8 @@ static int __init kernort_packets_start(void)
 	}
 	open_rules(stamp);
 	make_engine();
+	if (kernort_event_use(&packets.rules))
+		panic("kernort: no memory for rules on what programs do\n");
 	if (register_pernet_subsys(&namespaces))
 		panic("kernort: packets cannot be watched\n");
 	register_reboot_notifier(&reboot_block);

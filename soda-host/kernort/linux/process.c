@@ -30,6 +30,9 @@
 #include <linux/uaccess.h>
 #include <crypto/sha2.h>
 
+#include "event.h"
+#include "exec.h"
+#include "guard.h"
 #include "hooks.h"
 
 /* More arguments are cut here, so that a long list leaves room for path and ancestry. */
@@ -140,6 +143,29 @@ static void log_cred(const struct cred *new, const struct cred *old)
 	kernort_log(KERNORT_KIND_cred, &fields, NULL);
 }
 
+static int judge_cred(const struct cred *new, const struct cred *old)
+{
+	struct kernort_event event;
+
+	if (!kernort_event_is_wanted(KERNORT_EVENT_CRED))
+		return 0;
+	kernort_event_begin(&event, KERNORT_EVENT_CRED);
+	kernort_event_give(&event, KERNORT_NUMBER_CRED_UID_BEFORE, from_kuid(&init_user_ns, old->uid));
+	kernort_event_give(&event, KERNORT_NUMBER_CRED_UID_AFTER, from_kuid(&init_user_ns, new->uid));
+	kernort_event_give(&event, KERNORT_NUMBER_CRED_EUID_BEFORE, from_kuid(&init_user_ns, old->euid));
+	kernort_event_give(&event, KERNORT_NUMBER_CRED_EUID_AFTER, from_kuid(&init_user_ns, new->euid));
+	kernort_event_give(&event, KERNORT_NUMBER_CRED_SAVED_UID, from_kuid(&init_user_ns, old->suid));
+	return kernort_event_judge(&event);
+}
+
+static int change_cred(const struct cred *new, const struct cred *old)
+{
+	if (!kernort_is_on())
+		return 0;
+	log_cred(new, old);
+	return judge_cred(new, old);
+}
+
 static bool gains_by_exec(const struct cred *new, const struct cred *old)
 {
 	return !uid_eq(new->euid, old->euid) || !gid_eq(new->egid, old->egid) ||
@@ -165,6 +191,7 @@ static void bprm_committing_creds(const struct linux_binprm *bprm)
 	tails[2].bytes = exec_room.ancestry;
 	tails[2].length = write_ancestry(exec_room.ancestry, sizeof(exec_room.ancestry));
 	kernort_log(KERNORT_KIND_exec, &fields, tails);
+	kernort_exec_judge(bprm, fields.is_setuid, tails[0], exec_room.arguments, tails[1].length);
 	mutex_unlock(&exec_lock);
 	if (fields.is_setuid)
 		log_cred(bprm->cred, old);
@@ -182,6 +209,8 @@ void kernort_process_forked(struct task_struct *child, u64 clone_flags)
 		.clone_flags = clone_flags,
 	};
 	kernort_log(KERNORT_KIND_fork, &fields, NULL);
+	if (!(clone_flags & CLONE_THREAD))
+		kernort_event_forked(fields.parent, fields.child);
 }
 
 void kernort_process_exited(void)
@@ -196,24 +225,28 @@ void kernort_process_exited(void)
 		.status = signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code : current->exit_code,
 	};
 	kernort_log(KERNORT_KIND_exit, &fields, NULL);
+	kernort_event_exited((u32)task_tgid_nr(current));
 }
 
 static int task_fix_setid(struct cred *new, const struct cred *old, int flags)
 {
-	if (kernort_is_on())
-		log_cred(new, old);
-	return 0;
+	return change_cred(new, old);
 }
 
 static int capset(struct cred *new, const struct cred *old, const kernel_cap_t *effective,
 		  const kernel_cap_t *inheritable, const kernel_cap_t *permitted)
 {
-	if (kernort_is_on())
-		log_cred(new, old);
-	return 0;
+	return change_cred(new, old);
 }
 
-static void log_ptrace(struct task_struct *target, unsigned int mode)
+static void begin_on(struct kernort_event *event, enum kernort_event_kind kind, struct task_struct *target)
+{
+	kernort_event_begin(event, kind);
+	kernort_event_give(event, KERNORT_NUMBER_TARGET_PID, (u32)task_tgid_nr(target));
+	kernort_event_give(event, KERNORT_NUMBER_TARGET_UID, from_kuid(&init_user_ns, task_uid(target)));
+}
+
+static int watch_ptrace(struct task_struct *target, unsigned int mode)
 {
 	struct kernort_ptrace fields = {
 		.target = task_tgid_nr(target),
@@ -221,29 +254,43 @@ static void log_ptrace(struct task_struct *target, unsigned int mode)
 		.mode = mode,
 	};
 
+	struct kernort_event event;
+
+	if (!kernort_is_on())
+		return 0;
 	kernort_log(KERNORT_KIND_ptrace, &fields, NULL);
+	if (!kernort_event_is_wanted(KERNORT_EVENT_PTRACE))
+		return 0;
+	begin_on(&event, KERNORT_EVENT_PTRACE, target);
+	return kernort_event_judge(&event);
 }
 
 /* Also for /proc/PID/mem and process_vm_writev(). Reading /proc/PID/status and its like is no attachment. */
 static int ptrace_access_check(struct task_struct *child, unsigned int mode)
 {
-	if (kernort_is_on() && mode & PTRACE_MODE_ATTACH)
-		log_ptrace(child, mode);
-	return 0;
+	int err;
+
+	if (!(mode & PTRACE_MODE_ATTACH))
+		return 0;
+	err = watch_ptrace(child, mode);
+	return err ? err : kernort_guard_init(child, KERNORT_GUARD_PTRACE);
 }
 
 static int ptrace_traceme(struct task_struct *parent)
 {
-	if (kernort_is_on())
-		log_ptrace(current, 0);
-	return 0;
+	return watch_ptrace(current, 0);
 }
 
 static int task_kill(struct task_struct *target, struct kernel_siginfo *info, int signal, const struct cred *cred)
 {
 	struct kernort_signal fields;
+	struct kernort_event event;
 
-	if (!kernort_is_on() || !signal || uid_eq(task_uid(target), current_uid()))
+	if (!kernort_is_on() || !signal)
+		return 0;
+	if (is_global_init(target))
+		return kernort_guard_init(target, KERNORT_GUARD_SIGNAL);
+	if (uid_eq(task_uid(target), current_uid()))
 		return 0;
 	fields = (struct kernort_signal){
 		.target = task_tgid_nr(target),
@@ -251,44 +298,35 @@ static int task_kill(struct task_struct *target, struct kernel_siginfo *info, in
 		.signal = signal,
 	};
 	kernort_log(KERNORT_KIND_signal, &fields, NULL);
-	return 0;
+	if (!kernort_event_is_wanted(KERNORT_EVENT_SIGNAL))
+		return 0;
+	begin_on(&event, KERNORT_EVENT_SIGNAL, target);
+	kernort_event_give(&event, KERNORT_NUMBER_SIGNAL_NUMBER, (u32)signal);
+	return kernort_event_judge(&event);
 }
 
-static void log_namespace(u32 operation, u64 flags)
+static void log_namespace(u32 operation, u64 flags, enum kernort_event_kind kind)
 {
 	struct kernort_namespace fields = { .operation = operation, .flags = flags };
+	struct kernort_event event;
 
-	if (kernort_is_on())
-		kernort_log(KERNORT_KIND_namespace, &fields, NULL);
+	if (!kernort_is_on())
+		return;
+	kernort_log(KERNORT_KIND_namespace, &fields, NULL);
+	if (!kernort_event_is_wanted(kind))
+		return;
+	kernort_event_begin(&event, kind);
+	kernort_event_judge(&event);
 }
 
 void kernort_namespace_unshared(unsigned long flags)
 {
-	log_namespace(1, flags);
+	log_namespace(1, flags, KERNORT_EVENT_UNSHARE);
 }
 
 void kernort_namespace_entered(unsigned long flags)
 {
-	log_namespace(2, flags);
-}
-
-/*
- * The log is written by threads of the kernel: the guest's root may not put
- * them behind its own programs.
- */
-static int deny_for_kernel_threads(struct task_struct *task)
-{
-	return task->flags & PF_KTHREAD && !(current->flags & PF_KTHREAD) ? -EPERM : 0;
-}
-
-static int task_setnice(struct task_struct *task, int nice)
-{
-	return deny_for_kernel_threads(task);
-}
-
-static int task_setioprio(struct task_struct *task, int priority)
-{
-	return deny_for_kernel_threads(task);
+	log_namespace(2, flags, KERNORT_EVENT_SETNS);
 }
 
 static struct security_hook_list hooks[] __ro_after_init = {
@@ -299,9 +337,6 @@ static struct security_hook_list hooks[] __ro_after_init = {
 	LSM_HOOK_INIT(ptrace_access_check, ptrace_access_check),
 	LSM_HOOK_INIT(ptrace_traceme, ptrace_traceme),
 	LSM_HOOK_INIT(task_kill, task_kill),
-	LSM_HOOK_INIT(task_setscheduler, deny_for_kernel_threads),
-	LSM_HOOK_INIT(task_setnice, task_setnice),
-	LSM_HOOK_INIT(task_setioprio, task_setioprio),
 };
 
 void __init kernort_process_init(void)

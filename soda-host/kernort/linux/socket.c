@@ -15,6 +15,7 @@
 #include <net/af_unix.h>
 #include <net/inet_sock.h>
 
+#include "event.h"
 #include "hooks.h"
 
 enum operation {
@@ -24,31 +25,65 @@ enum operation {
 	ACCEPT,
 };
 
-static void log_local(u16 operation, u16 type, const void *path, size_t length)
+static const enum kernort_event_kind kinds[] = {
+	[CONNECT] = KERNORT_EVENT_CONNECT,
+	[BIND] = KERNORT_EVENT_BIND,
+	[LISTEN] = KERNORT_EVENT_LISTEN,
+	[ACCEPT] = KERNORT_EVENT_ACCEPT,
+};
+
+static int judge_local(const struct kernort_local *fields, struct kernort_piece path)
+{
+	struct kernort_event event;
+
+	if (!kernort_event_is_wanted(kinds[fields->operation]))
+		return 0;
+	kernort_event_begin(&event, kinds[fields->operation]);
+	kernort_event_give(&event, KERNORT_NUMBER_SOCKET_TYPE, fields->type);
+	event.texts[KERNORT_TEXT_SOCKET_PATH] = path;
+	return kernort_event_judge(&event);
+}
+
+static int judge_internet(const struct kernort_socket *fields)
+{
+	struct kernort_event event;
+
+	if (!kernort_event_is_wanted(kinds[fields->operation]))
+		return 0;
+	kernort_event_begin(&event, kinds[fields->operation]);
+	kernort_event_give(&event, KERNORT_NUMBER_SOCKET_TYPE, fields->type);
+	if (fields->family == AF_INET || fields->family == AF_INET6)
+		event.address.family = fields->family == AF_INET ? 4 : 6;
+	memcpy(event.address.bytes, fields->address.bytes, sizeof(event.address.bytes));
+	event.port = fields->port;
+	return kernort_event_judge(&event);
+}
+
+static int watch_local(u16 operation, u16 type, const void *path, size_t length)
 {
 	struct kernort_local fields = { .operation = operation, .type = type };
 	struct kernort_piece tail = { path, length };
 
 	kernort_log(KERNORT_KIND_local, &fields, &tail);
+	return judge_local(&fields, tail);
 }
 
-static void log_address(u16 operation, u16 type, const struct sockaddr *address, int length)
+static int watch_address(u16 operation, u16 type, const struct sockaddr *address, int length)
 {
 	struct kernort_socket fields = { .operation = operation, .type = type };
 
 	if (length < (int)sizeof(address->sa_family))
-		return;
+		return 0;
 	fields.family = address->sa_family;
 	if (address->sa_family == AF_NETLINK)
-		return;
+		return 0;
 	if (address->sa_family == AF_UNIX) {
 		const struct sockaddr_un *local = (const void *)address;
 		size_t room = length - offsetof(struct sockaddr_un, sun_path);
 
 		/* A name that is a path ends at its zero byte; an abstract one has its zero in front. */
-		log_local(operation, type, local->sun_path, room && local->sun_path[0] ?
-			  strnlen(local->sun_path, room) : room);
-		return;
+		return watch_local(operation, type, local->sun_path, room && local->sun_path[0] ?
+				   strnlen(local->sun_path, room) : room);
 	}
 	if (address->sa_family == AF_INET && length >= (int)sizeof(struct sockaddr_in)) {
 		const struct sockaddr_in *in = (const void *)address;
@@ -63,21 +98,21 @@ static void log_address(u16 operation, u16 type, const struct sockaddr *address,
 		memcpy(fields.address.bytes, &in6->sin6_addr, sizeof(in6->sin6_addr));
 	}
 	kernort_log(KERNORT_KIND_socket, &fields, NULL);
+	return judge_internet(&fields);
 }
 
 /* The name that a Unix socket has; accepted ones have their listener's. */
-static void log_local_name(u16 operation, struct sock *sk)
+static int watch_local_name(u16 operation, struct sock *sk)
 {
 	const struct unix_address *name = smp_load_acquire(&unix_sk(sk)->addr);
 
 	if (name)
-		log_address(operation, sk->sk_type, (const struct sockaddr *)name->name, name->len);
-	else
-		log_local(operation, sk->sk_type, NULL, 0);
+		return watch_address(operation, sk->sk_type, (const struct sockaddr *)name->name, name->len);
+	return watch_local(operation, sk->sk_type, NULL, 0);
 }
 
 /* Its own address when it listens, the peer's when it was accepted. */
-static void log_internet(u16 operation, struct sock *sk)
+static int watch_internet(u16 operation, struct sock *sk)
 {
 	const struct inet_sock *inet = inet_sk(sk);
 	bool is_own = operation == LISTEN;
@@ -96,41 +131,36 @@ static void log_internet(u16 operation, struct sock *sk)
 		       sizeof(fields.address.bytes));
 #endif
 	kernort_log(KERNORT_KIND_socket, &fields, NULL);
+	return judge_internet(&fields);
 }
 
-static void log_socket(u16 operation, struct sock *sk)
+static int watch_socket(u16 operation, struct sock *sk)
 {
+	if (!kernort_is_on())
+		return 0;
 	if (sk->sk_family == AF_UNIX)
-		log_local_name(operation, sk);
-	else if (sk->sk_family == AF_INET || sk->sk_family == AF_INET6)
-		log_internet(operation, sk);
+		return watch_local_name(operation, sk);
+	return sk->sk_family == AF_INET || sk->sk_family == AF_INET6 ? watch_internet(operation, sk) : 0;
 }
 
 static int socket_connect(struct socket *sock, struct sockaddr *address, int length)
 {
-	if (kernort_is_on())
-		log_address(CONNECT, sock->type, address, length);
-	return 0;
+	return kernort_is_on() ? watch_address(CONNECT, sock->type, address, length) : 0;
 }
 
 static int socket_bind(struct socket *sock, struct sockaddr *address, int length)
 {
-	if (kernort_is_on())
-		log_address(BIND, sock->type, address, length);
-	return 0;
+	return kernort_is_on() ? watch_address(BIND, sock->type, address, length) : 0;
 }
 
 static int socket_listen(struct socket *sock, int backlog)
 {
-	if (kernort_is_on())
-		log_socket(LISTEN, sock->sk);
-	return 0;
+	return watch_socket(LISTEN, sock->sk);
 }
 
 static void socket_given(struct sock *sk, struct socket *parent)
 {
-	if (kernort_is_on())
-		log_socket(ACCEPT, sk);
+	watch_socket(ACCEPT, sk);
 }
 
 static struct security_hook_list hooks[] __ro_after_init = {

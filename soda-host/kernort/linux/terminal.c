@@ -31,6 +31,7 @@
 #include <linux/tty.h>
 #include <linux/tty_driver.h>
 
+#include "event.h"
 #include "hooks.h"
 
 /* Shorter than what an eye tells apart. */
@@ -58,9 +59,12 @@ static struct {
 static void end_pending(void)
 {
 	struct kernort_piece tail = { pending.data, pending.size };
+	enum kernort_event_kind kind = pending.fields.direction == TYPED ? KERNORT_EVENT_TYPED : KERNORT_EVENT_SHOWN;
 
 	if (pending.size)
 		kernort_log_as(&pending.subject, KERNORT_KIND_tty, &pending.fields, &tail);
+	if (pending.size && kernort_event_is_wanted(kind))
+		kernort_event_console(kind, pending.fields.device, &pending.subject, pending.data, pending.size);
 	pending.size = 0;
 }
 

@@ -6,6 +6,7 @@
  * exclusive ranges have become inclusive, `startswith` has become a depth.
  */
 import type { AppProtocol, BufferName } from './buffers.ts'
+import type { EventPart } from './events/tree.ts'
 import type { GroupSpec } from './group-list.ts'
 import type { Range } from './ranges.ts'
 
@@ -279,6 +280,8 @@ export interface Rule {
   readonly metadata: readonly string[]
   readonly isNoAlert: boolean
   readonly app: AppProtocol | undefined
+  /** Undefined: a rule on packets. */
+  readonly event: EventPart | undefined
   readonly flow: Flow
   readonly packet: readonly PacketOption[]
   readonly blocks: readonly Block[]

@@ -5,6 +5,8 @@
  * `regexFlag` is the letter after a pcre that does the same.
  */
 
+import { EVENT_BUFFERS } from './events/buffers.ts'
+
 export type AppProtocol =
   'http' | 'dns' | 'tls' | 'smtp' | 'ftp' | 'ftp-data' | 'smb' | 'ssh' | 'dcerpc' | 'sip'
 
@@ -127,7 +129,8 @@ export const BUFFERS = {
   },
   sip_method: { code: 48, sticky: ['sip.method'], modifiers: [], apps: ['sip'], side: 'request' },
   sip_header: { code: 49, sticky: ['sip_header'], modifiers: [], apps: ['sip'], side: 'both' },
-  sip_stat_code: { code: 50, sticky: ['sip.stat_code'], modifiers: [], apps: ['sip'], side: 'response' }
+  sip_stat_code: { code: 50, sticky: ['sip.stat_code'], modifiers: [], apps: ['sip'], side: 'response' },
+  ...EVENT_BUFFERS
 } as const satisfies Record<string, BufferRow>
 
 export type BufferName = keyof typeof BUFFERS

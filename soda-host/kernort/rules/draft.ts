@@ -18,6 +18,7 @@ import type {
   Transform
 } from './ast.ts'
 import { bufferRow, type BufferName } from './buffers.ts'
+import type { EventPart } from './events/tree.ts'
 import { protocolRow, type ProtocolRow } from './header.ts'
 import { refuse, type Piece } from './refusal.ts'
 
@@ -50,25 +51,35 @@ export class RuleDraft {
   readonly variables = new Set<string>()
   readonly keywords = new Set<string>()
   readonly contents: ContentSaid[] = []
+  /** Undefined: a rule on packets. */
+  readonly event: EventPart | undefined
   flow: Flow | undefined
   threshold: Threshold | undefined
   detectionFilter: DetectionFilter | undefined
   isNoAlert = false
   /** The TCP or ICMP of a keyword that asks for it. */
   private sticky:
-    { buffer: BufferName; transforms: Transform[]; block: Block | undefined; place: Piece } | undefined
+    | {
+        buffer: BufferName
+        transforms: Transform[]
+        block: Block | undefined
+        isUsed: boolean
+        place: Piece
+      }
+    | undefined
   private moved: Block | undefined
   private content: ContentSaid | undefined
 
   constructor(header: RuleHeader) {
     this.header = header
     this.protocol = protocolRow(header)
+    if (this.protocol.isOfEvents === true) this.event = { kinds: [], tests: [], firstTime: undefined }
   }
 
   /** From here on options look at `buffer`. */
   setSticky(buffer: BufferName, place: Piece): void {
     this.endSticky()
-    this.sticky = { buffer, transforms: [], block: undefined, place }
+    this.sticky = { buffer, transforms: [], block: undefined, isUsed: false, place }
     this.content = undefined
     this.moved = undefined
   }
@@ -84,12 +95,17 @@ export class RuleDraft {
   /** A sticky buffer that nothing looks at is a mistake, as in Suricata. */
   endSticky(): void {
     const { sticky } = this
-    if (sticky !== undefined && sticky.block === undefined && sticky.buffer !== 'base64_data')
+    if (sticky !== undefined && sticky.block === undefined && !sticky.isUsed && sticky.buffer !== 'base64_data')
       refuse('combination', `nothing looks at the buffer '${sticky.place.text}'`, sticky.place)
   }
 
   get stickyBuffer(): BufferName | undefined {
     return this.sticky?.buffer
+  }
+
+  /** Something looks at the sticky buffer that is no option on it. */
+  useSticky(): void {
+    if (this.sticky !== undefined) this.sticky.isUsed = true
   }
 
   addTransform(transform: Transform, place: Piece): void {

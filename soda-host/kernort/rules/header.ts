@@ -21,6 +21,8 @@ export interface ProtocolRow {
   readonly app?: AppProtocol
   /** `tcp-pkt` and `tcp-stream` say what the payload is. */
   readonly on?: 'packet' | 'stream'
+  /** What programs do: no packets. */
+  readonly isOfEvents?: true
 }
 
 const EVERY: readonly IpProtocol[] = ['tcp', 'udp', 'icmp', 'icmp6', 'other']
@@ -51,17 +53,30 @@ export const PROTOCOLS: Readonly<Record<string, ProtocolRow>> = {
   smb: tcp('smb'),
   ssh: tcp('ssh'),
   dcerpc: { ip: ['tcp', 'udp'], app: 'dcerpc' },
-  sip: { ip: ['tcp', 'udp'], app: 'sip' }
+  sip: { ip: ['tcp', 'udp'], app: 'sip' },
+  syscall: { ip: [], isOfEvents: true },
+  console: { ip: [], isOfEvents: true }
 }
 
 export function protocolRow(header: RuleHeader): ProtocolRow {
   return PROTOCOLS[header.protocol] ?? { ip: EVERY }
 }
 
+/** `alert syscall (…)`: where there is no packet, nobody has to write addresses. */
+function isShort(words: readonly Piece[]): boolean {
+  return words.length === 2 && PROTOCOLS[words[1]?.text ?? '']?.isOfEvents === true
+}
+
+function anyToAny(words: readonly Piece[]): Piece[] {
+  const offset = words.at(-1)?.offset ?? 0
+  return ['any', 'any', '->', 'any', 'any'].map((text) => ({ text, offset }))
+}
+
 /**
  * @throws RuleRefused when a word is missing, left over or not understood
  */
 export function parseHeader(words: readonly Piece[]): RuleHeader {
+  if (isShort(words)) return parseHeader([...words, ...anyToAny(words)])
   const [action, protocol, source, sourcePorts, arrow, destination, destinationPorts, extra] = words
   const last = words.at(-1) ?? { text: '', offset: 0 }
   if (action === undefined) return refuse('syntax', 'nothing before the parenthesis', last)

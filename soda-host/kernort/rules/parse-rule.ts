@@ -2,6 +2,8 @@
 import type { AppProtocol, Block, Content, Flow, Rule } from './ast.ts'
 import { bufferRow, type BufferName } from './buffers.ts'
 import { RuleDraft } from './draft.ts'
+import { checkEvent, checkEventKeyword } from './events/check.ts'
+import { isEventKeyword } from './events/keywords.ts'
 import { parseHeader } from './header.ts'
 import { checkContents } from './keywords/content.ts'
 import { KEYWORDS } from './keywords/table.ts'
@@ -23,6 +25,7 @@ export function parseRule(text: string): Rule {
 function applyOption(draft: RuleDraft, { name, value }: OptionText): void {
   const row = KEYWORDS.get(name.text.toLowerCase())
   if (row === undefined) return refuse('unknown-keyword', `'${name.text.slice(0, 64)}' is no keyword`, name)
+  checkEventKeyword(draft, name, isEventKeyword(name.text.toLowerCase()))
   draft.keywords.add(name.text.toLowerCase())
   const given = value === undefined || value.text === '' ? undefined : value
   if (row.value === 'optional') row.apply(draft, given, name)
@@ -39,6 +42,7 @@ function finish(draft: RuleDraft, place: Piece): Rule {
   const sid = draft.text.get('sid')
   if (sid === undefined) refuse('combination', "'sid' is missing", place)
   checkContents(draft)
+  const blocks = checkEvent(draft, place)
   for (const block of draft.blocks) checkSizes(draft, block, place)
   const app = appOf(draft, place)
   const priority = draft.text.get('priority')
@@ -54,9 +58,10 @@ function finish(draft: RuleDraft, place: Piece): Rule {
     metadata: draft.metadata,
     isNoAlert: draft.isNoAlert,
     app,
+    event: draft.event,
     flow: withDirection(draft, draft.flow ?? NO_FLOW, place),
     packet: draft.packet,
-    blocks: draft.blocks,
+    blocks,
     effects: draft.effects,
     threshold: draft.threshold,
     detectionFilter: draft.detectionFilter,

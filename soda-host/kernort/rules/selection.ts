@@ -81,6 +81,7 @@ function idOf({ text }: RuleLine): string {
 
 /** True unless both ends of the rule name other ports, or it is for another protocol. */
 function concerns(rule: Rule, service: Service, variables: Variables): boolean {
+  if (rule.event !== undefined) return true
   const { ip } = protocolRow(rule.header)
   if (!ip.includes(service.protocol)) return false
   if (rule.app !== undefined) return true

@@ -1,4 +1,5 @@
 /** The one table of keywords. */
+import { EVENT_KEYWORDS } from '../events/keywords.ts'
 import { APPLICATION_KEYWORDS } from './application.ts'
 import { BIT_KEYWORDS } from './bits.ts'
 import { BUFFER_KEYWORDS } from './buffers.ts'
@@ -26,7 +27,8 @@ export const KEYWORDS: ReadonlyMap<string, KeywordRow> = new Map(
     PACKET_KEYWORDS,
     APPLICATION_KEYWORDS,
     THRESHOLD_KEYWORDS,
-    UNSUPPORTED_KEYWORDS
+    UNSUPPORTED_KEYWORDS,
+    EVENT_KEYWORDS
   ]
     .flat()
     .flatMap((row) => row.names.map((name) => [name, row] as const))

@@ -8,6 +8,7 @@ import { resolveAddresses, IPV4_MAX, IPV6_MAX, type AddressGroup } from '../addr
 import type { PacketField, Rule } from '../ast.ts'
 import { bufferRow } from '../buffers.ts'
 import type { Classes } from '../classes.ts'
+import type { EventPart } from '../events/tree.ts'
 import { protocolRow } from '../header.ts'
 import { resolvePorts } from '../ports.ts'
 import { refuse, RuleRefused, type Piece } from '../refusal.ts'
@@ -17,6 +18,7 @@ import type { Variables } from '../variables.ts'
 import { encodeBufferOptions, RuleVariables } from './buffer-options.ts'
 import { Encoder } from './encoder.ts'
 import { missingInEngine } from './engine-support.ts'
+import { writeEventRule } from './event-rules.ts'
 import { chooseFastPattern, isApplication } from './fast-pattern.ts'
 import { Grouping, type GroupedRule } from './groups.ts'
 import {
@@ -67,7 +69,9 @@ export function compileRules(set: RuleSet, init: CompileInit): Table {
   const writer = new RuleWriter(encoder, init)
   const kept = set.rules.filter((placed) => {
     try {
-      grouping.add(writer.write(placed))
+      const { event } = placed.rule
+      if (event === undefined) grouping.add(writer.write(placed))
+      else writer.writeEvent(placed, event)
       return true
     } catch (error) {
       if (!(error instanceof RuleRefused)) throw error
@@ -142,6 +146,24 @@ class RuleWriter {
     return { index, rule, flags, fast, source, destination, sourcePorts, destinationPorts }
   }
 
+  /** A rule on events. */
+  writeEvent({ rule, place }: PlacedRule, event: EventPart): void {
+    const [, protocol = NOWHERE] = splitRule(place.line.text).words
+    writeEventRule(this.encoder, rule, event, {
+      variables: this.init.variables,
+      classIndex: this.classIndex(rule.classtype),
+      priority: this.priorityOf(rule),
+      isSuppressed: (this.init.suppressions ?? []).some(
+        ({ gid, sid, track }) => gid === rule.gid && sid === rule.sid && track === 'by_rule'
+      ),
+      place: protocol
+    })
+  }
+
+  private priorityOf(rule: Rule): number {
+    return rule.priority ?? this.init.classes.priorityOf(rule.classtype)
+  }
+
   private encodeBlocks(
     rule: Rule,
     variables: RuleVariables,
@@ -189,11 +211,10 @@ class RuleWriter {
     variableCount: number
   ): void {
     const message = this.encoder.text(rule.message)
-    const priority = rule.priority ?? this.init.classes.priorityOf(rule.classtype)
     const ip = protocolRow(rule.header).ip.reduce((bits, name) => bits | IP[name], 0)
     this.encoder.sections.RULES.u32(rule.gid, rule.sid, rule.rev, message.offset)
       .u16(message.length, this.classIndex(rule.classtype))
-      .u8(priority, ACTION[rule.header.action], ip, APP[rule.app ?? 'any'])
+      .u8(this.priorityOf(rule), ACTION[rule.header.action], ip, APP[rule.app ?? 'any'])
       .u16(flags, flowBits(rule), ...groups)
       .u32(blocks.first)
       .u16(blocks.count, variableCount)

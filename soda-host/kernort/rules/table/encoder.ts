@@ -2,6 +2,7 @@
 import type { AddressGroup } from '../addresses.ts'
 import type { PortGroup } from '../ports.ts'
 import { refuse, type Piece } from '../refusal.ts'
+import { EVENT_BITS_MAX } from './event-layout.ts'
 import { FLOWBITS_MAX, FLOWINTS_MAX, XBITS_MAX } from './layout.ts'
 import { newSections, Pool, type Sections } from './sections.ts'
 
@@ -37,6 +38,7 @@ export class Encoder {
   readonly words = new Pool(this.sections.WORDS)
   readonly sets = new Pool(this.sections.BYTE_SETS)
   readonly flowbits = new Numbering('flowbits', FLOWBITS_MAX)
+  readonly eventBits = new Numbering('flowbits of processes', EVENT_BITS_MAX)
   readonly xbits = new Numbering('xbits', XBITS_MAX)
   readonly flowints = new Numbering('flowints', FLOWINTS_MAX)
   private readonly addressGroups = new Map<string, number>()

@@ -5,7 +5,7 @@
  */
 
 export const MAGIC = 0x53454c5552544e4bn
-export const VERSION = 2
+export const VERSION = 3
 export const ALIGN = 16
 export const SIZE_MAX = 64 * 1024 * 1024
 export const NONE = 0xffff_ffff
@@ -46,7 +46,8 @@ export const SECTIONS = {
   SCANNERS: 64,
   GROUPS: 20,
   ADDRESS_INDEX: 20,
-  SUPPRESSIONS: 12
+  SUPPRESSIONS: 12,
+  EVENT_RULES: 64
 } as const
 
 export type SectionName = keyof typeof SECTIONS

@@ -2,11 +2,12 @@
 import type { Compare, Effect, NumberTest, PacketField, PacketOption, Rule } from '../ast.ts'
 import type { Piece } from '../refusal.ts'
 import type { Encoder } from './encoder.ts'
+import type { EventOptionCode } from './event-layout.ts'
 import { COMPARE, NONE, OPTION, OPTION_FLAG, TRACK, type OptionName } from './layout.ts'
 
 /** One record; `fields` are a, b, c …, the rest 0. */
 export interface OptionRecord {
-  readonly code: OptionName
+  readonly code: OptionName | EventOptionCode
   readonly compare?: number
   readonly flags?: number
   readonly fields?: readonly number[]
@@ -17,7 +18,7 @@ export function writeOption(
   { code, compare = 0, flags = 0, fields = [] }: OptionRecord
 ): void {
   const words = Array.from({ length: 7 }, (_, index) => fields[index] ?? 0)
-  encoder.sections.OPTIONS.u8(OPTION[code], compare)
+  encoder.sections.OPTIONS.u8(typeof code === 'string' ? OPTION[code] : code, compare)
     .u16(flags)
     .u32(...words)
 }
