@@ -45,7 +45,11 @@ export async function judgeBy(table: Uint8Array, acts: readonly Act[]): Promise<
   await writeFile(file, table)
   const program = spawn(path, [file], { stdio: ['pipe', 'pipe', 'pipe'] })
   program.stdin.end(acts.map((act) => `${lineOf(act)}\n`).join(''))
-  const [output, errors] = await Promise.all([text(program.stdout), text(program.stderr), once(program, 'close')])
+  const [output, errors] = await Promise.all([
+    text(program.stdout),
+    text(program.stderr),
+    once(program, 'close')
+  ])
   if (program.exitCode !== 0) throw new Error(errors)
   return output.trimEnd().split('\n')
 }
@@ -53,8 +57,7 @@ export async function judgeBy(table: Uint8Array, acts: readonly Act[]): Promise<
 function lineOf(act: Act): string {
   if ('fork' in act) return `f ${act.fork.join(' ')}`
   if ('exit' in act) return `x ${act.exit}`
-  if ('terminal' in act)
-    return `c ${EVENT_KINDS.indexOf(act.kind)} 1 0 ${act.terminal} ${hex(act.bytes)}`
+  if ('terminal' in act) return `c ${EVENT_KINDS.indexOf(act.kind)} 1 0 ${act.terminal} ${hex(act.bytes)}`
   const { kind, pid = 100, seconds = 0, to, fields = {} } = act
   const words = Object.entries(fields).map(([name, value]) => fieldOf(name, value))
   if (to !== undefined) words.push(addressOf(to))

@@ -23,6 +23,7 @@ const PROGRAMS = {
   check: ['-O1', '-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
   fuzz: ['-O1', '-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
   events: ['-O1', '-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
+  fuzz_events: ['-O1', '-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
   oracle: ['-O2']
 } as const
 

@@ -77,18 +77,18 @@ static const enum kernort_event_kind kinds[] = {
 	[CUT_SHORT] = KERNORT_EVENT_TRUNCATE,
 };
 
-static int judge_file(enum operation operation, struct kernort_piece path)
+static int judge_file(enum kernort_event_kind kind, struct kernort_piece path)
 {
 	struct kernort_event event;
 
-	if (!kernort_event_is_wanted(kinds[operation]))
+	if (!kernort_event_is_wanted(kind))
 		return 0;
-	kernort_event_begin(&event, kinds[operation]);
+	kernort_event_begin(&event, kind);
 	event.texts[KERNORT_TEXT_FILE_PATH] = path;
 	return kernort_event_judge(&event);
 }
 
-static int watch_file(enum operation operation, const struct path *path)
+static int watch_as(enum operation operation, enum kernort_event_kind kind, const struct path *path)
 {
 	struct kernort_piece tail;
 	const char *text;
@@ -108,10 +108,15 @@ static int watch_file(enum operation operation, const struct path *path)
 
 		tail = kernort_text(text);
 		kernort_log(KERNORT_KIND_file, &fields, &tail);
-		err = judge_file(operation, tail);
+		err = judge_file(kind, tail);
 	}
 	spin_unlock(&path_lock);
 	return err;
+}
+
+static int watch_file(enum operation operation, const struct path *path)
+{
+	return watch_as(operation, kinds[operation], path);
 }
 
 static int watch_entry(enum operation operation, const struct path *folder, struct dentry *dentry)
@@ -135,10 +140,12 @@ static int path_unlink(const struct path *folder, struct dentry *dentry)
 	return watch_entry(REMOVED, folder, dentry);
 }
 
+/* Two records, and to the rules one kind of act under both names: what is moved away is not gone. */
 static int path_rename(const struct path *old_folder, struct dentry *old, const struct path *new_folder,
 		       struct dentry *new, unsigned int flags)
 {
-	int err = watch_entry(REMOVED, old_folder, old), other = watch_entry(RENAMED, new_folder, new);
+	const struct path from = { .mnt = old_folder->mnt, .dentry = old };
+	int err = watch_as(REMOVED, KERNORT_EVENT_RENAME, &from), other = watch_entry(RENAMED, new_folder, new);
 
 	return err ? err : other;
 }

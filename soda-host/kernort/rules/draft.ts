@@ -95,7 +95,12 @@ export class RuleDraft {
   /** A sticky buffer that nothing looks at is a mistake, as in Suricata. */
   endSticky(): void {
     const { sticky } = this
-    if (sticky !== undefined && sticky.block === undefined && !sticky.isUsed && sticky.buffer !== 'base64_data')
+    if (
+      sticky !== undefined &&
+      sticky.block === undefined &&
+      !sticky.isUsed &&
+      sticky.buffer !== 'base64_data'
+    )
       refuse('combination', `nothing looks at the buffer '${sticky.place.text}'`, sticky.place)
   }
 

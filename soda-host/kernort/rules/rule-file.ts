@@ -5,6 +5,7 @@
  * is an error.
  */
 import { readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { RulesetError } from '../../../src/errors.ts'
 import type { Rule } from './ast.ts'
 import { KEYWORDS } from './keywords/table.ts'
@@ -44,18 +45,29 @@ export interface RuleSource {
   readonly text: string
 }
 
+/** Sets that come with Kernort, by the names that stand for their files. */
+const SHIPPED_SETS = ['intruder', 'service'] as const
+
+const SHIPPED_DIR = join(import.meta.dirname, '../watch')
+
+function pathOf(file: string): string {
+  return SHIPPED_SETS.some((name) => name === file) ? join(SHIPPED_DIR, `${file}.rules`) : file
+}
+
 /**
+ * @param file - a path, or the name of a shipped set: `intruder`, `service`
  * @throws ERR_RULESET_FILE when it cannot be read or is larger than 64 MiB
  */
 export async function readRuleFile(file: string): Promise<RuleSource> {
   try {
-    const status = await stat(file)
+    const path = pathOf(file)
+    const status = await stat(path)
     if (!status.isFile()) throw new RulesetError('ERR_RULESET_FILE', `${file} is not a file`)
     if (status.size > RULE_FILE_BYTES_MAX) {
       const most = `at most ${RULE_FILE_BYTES_MAX} are read`
       throw new RulesetError('ERR_RULESET_FILE', `${file} has ${status.size} bytes; ${most}`)
     }
-    return { file, text: await readFile(file, 'latin1') }
+    return { file, text: await readFile(path, 'latin1') }
   } catch (error) {
     if (error instanceof RulesetError) throw error
     throw new RulesetError('ERR_RULESET_FILE', `the rule file ${file} cannot be read`, { cause: error })

@@ -25,7 +25,7 @@ const OUTCOMES: Readonly<Record<string, readonly string[]>> = {
   ENODEV: ['hostfs', 'debugfs', 'tracefs', 'bpffs'],
   // Some threads are bound already.
   EINVAL: ['lsm_attribute', 'process_attribute', 'lsm_list', 'user_namespace', 'bound_threads'],
-  EPERM: ['idle_threads', 'nice_threads', 'traced_threads', 'bound_threads'],
+  EPERM: ['idle_threads', 'nice_threads', 'traced_threads', 'traced_init', 'bound_threads'],
   ENODATA: ['log_on_disks'],
   EBUSY: ['disk_spoilt'],
   KILL: ['memory_taken'],
@@ -33,7 +33,6 @@ const OUTCOMES: Readonly<Record<string, readonly string[]>> = {
     ...[
       'killed_threads',
       'killed_all',
-      'traced_init',
       'settings',
       'quiet_kernel_log',
       'kernel_log_flood',

@@ -182,7 +182,13 @@ describe('rules on consoles', function () {
     alert console (msg:"either"; content:"secret"; sid:3;)`
 
   it('look at whole lines, in whatever pieces they come', async () => {
-    const acts = [typed('wg'), typed('et htt'), typed('p://x\r'), shown('Root@host'), shown(':~# \r\nsecret\n')]
+    const acts = [
+      typed('wg'),
+      typed('et htt'),
+      typed('p://x\r'),
+      shown('Root@host'),
+      shown(':~# \r\nsecret\n')
+    ]
     expect(await judge(rules, acts)).to.deep.equal([
       'allowed',
       'allowed',

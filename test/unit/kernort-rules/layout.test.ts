@@ -2,11 +2,21 @@ import { readdirSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { expect } from 'chai'
 import { BUFFER_NAMES, bufferRow } from '../../../soda-host/kernort/rules/buffers.ts'
+import {
+  EVENT_BUFFER,
+  EVENT_BUFFERS,
+  isEventBuffer
+} from '../../../soda-host/kernort/rules/events/buffers.ts'
+import { EVENT_KINDS, EVENT_NUMBERS } from '../../../soda-host/kernort/rules/events/kinds.ts'
 import { REGEX_CODES } from '../../../soda-host/kernort/rules/regex/program.ts'
+import * as events from '../../../soda-host/kernort/rules/table/event-layout.ts'
 import { BUFFERS_MISSING } from '../../../soda-host/kernort/rules/table/engine-support.ts'
 import * as layout from '../../../soda-host/kernort/rules/table/layout.ts'
 
 const HEADER = new URL('../../../soda-host/kernort/include/kernort_ruleset.h', import.meta.url)
+const EVENT_HEADER = new URL('../../../soda-host/kernort/include/kernort_event.h', import.meta.url)
+/** Those of packets. */
+const PACKET_BUFFERS = BUFFER_NAMES.filter((name) => !isEventBuffer(name))
 
 /** Names of an enum of the header, in order, without prefix and count. */
 function enumOf(header: string, name: string, prefix: string): string[] {
@@ -89,9 +99,29 @@ describe('the two descriptions of the table', () => {
     expect(enumOf(header, 'kernort_group_side', 'KERNORT_SIDE_')).to.deep.equal(namesOf(layout.SIDE))
     const buffers = enumOf(header, 'kernort_buffer', 'KERNORT_BUFFER_')
     expect(buffers.slice(0, 2)).to.deep.equal(['HEADER', 'ACTION'])
-    expect(BUFFER_NAMES.map((name) => bufferRow(name).code)).to.deep.equal(
+    expect(PACKET_BUFFERS.map((name) => bufferRow(name).code)).to.deep.equal(
       buffers.slice(2).map((_, index) => index + 2)
     )
+  })
+
+  it('say the same of rules on events', async () => {
+    const header = await readFile(EVENT_HEADER, 'utf8')
+    const words = (names: readonly string[]): string[] =>
+      names.map((name) => name.toUpperCase().replaceAll(/[.]/g, '_'))
+    expect(sizeOf(header, 'kernort_ruleset_event_rule')).to.equal(layout.SECTIONS.EVENT_RULES)
+    expect(enumOf(header, 'kernort_event_kind', 'KERNORT_EVENT_')).to.deep.equal(words(EVENT_KINDS))
+    expect(enumOf(header, 'kernort_event_number', 'KERNORT_NUMBER_')).to.deep.equal(words(EVENT_NUMBERS))
+    const texts = enumOf(header, 'kernort_event_text', 'KERNORT_TEXT_')
+    expect(texts).to.deep.equal(words(Object.values(EVENT_BUFFERS).flatMap(({ sticky }) => sticky)))
+    expect(Object.values(EVENT_BUFFERS).map(({ code }) => code - EVENT_BUFFER)).to.deep.equal([
+      ...texts.keys()
+    ])
+    expect(defineOf(header, 'KERNORT_EVENT_BUFFER')).to.equal(EVENT_BUFFER)
+    expect(defineOf(header, 'KERNORT_EVENT_RULES_MAX')).to.equal(events.EVENT_RULES_MAX)
+    expect(defineOf(header, 'KERNORT_EVENT_BITS_MAX')).to.equal(events.EVENT_BITS_MAX)
+    const options = enumOf(header, 'kernort_event_option', 'KERNORT_EVENT_OPTION_')
+    expect(Object.keys(events.EVENT_OPTION)).to.deep.equal(options)
+    expect(Object.values(events.EVENT_OPTION)).to.deep.equal([...options.keys()].map((index) => 0x80 + index))
   })
 
   it('give the same bits to flags', () => {
@@ -134,7 +164,7 @@ describe('the two descriptions of the table', () => {
     const files = readdirSync(engine).filter((file) => file.endsWith('.c'))
     const text = (await Promise.all(files.map((file) => readFile(new URL(file, engine), 'utf8')))).join('')
     const names = enumOf(header, 'kernort_buffer', 'KERNORT_BUFFER_').slice(2)
-    const unknown = BUFFER_NAMES.filter(
+    const unknown = PACKET_BUFFERS.filter(
       (_, index) => !new RegExp(`KERNORT_BUFFER_${names[index] ?? ''}\\b`).test(text)
     )
     expect(unknown).to.have.members([...BUFFERS_MISSING])
