@@ -5,8 +5,10 @@
  * `http_uri` and sticky buffers such as `http.uri` give the same tree. Numbers are as the rule means them:
  * exclusive ranges have become inclusive, `startswith` has become a depth.
  */
-import type { AppProtocol, BufferName } from './buffers.ts'
-import type { EventPart } from './events/tree.ts'
+import type { AppProtocol } from './buffer-row.ts'
+import type { BufferName } from './buffers.ts'
+import type { EventBufferName } from './events/buffers.ts'
+import type { EventKind, EventNumber } from './events/kinds.ts'
 import type { GroupSpec } from './group-list.ts'
 import type { Range } from './ranges.ts'
 
@@ -265,6 +267,26 @@ export interface Flow {
   state: 'established' | 'not_established' | 'stateless' | undefined
   stream: 'only_stream' | 'no_stream' | undefined
   fragments: 'only_frag' | 'no_frag' | undefined
+}
+
+/** A number of an event, compared. */
+export interface EventTest {
+  readonly number: EventNumber
+  readonly test: NumberTest
+  readonly negated: boolean
+}
+
+/** Matches only texts that this rule has not seen since the boot, and none in the first seconds. */
+export interface FirstTime {
+  readonly buffer: EventBufferName
+  readonly learnSeconds: number
+}
+
+/** What a rule on events says besides what all rules say. `kinds` is empty only while the rule is being read. */
+export interface EventPart {
+  kinds: readonly EventKind[]
+  readonly tests: EventTest[]
+  firstTime: FirstTime | undefined
 }
 
 export interface Rule {

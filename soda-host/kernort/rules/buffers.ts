@@ -5,24 +5,8 @@
  * `regexFlag` is the letter after a pcre that does the same.
  */
 
+import type { BufferRow, Side } from './buffer-row.ts'
 import { EVENT_BUFFERS } from './events/buffers.ts'
-
-export type AppProtocol =
-  'http' | 'dns' | 'tls' | 'smtp' | 'ftp' | 'ftp-data' | 'smb' | 'ssh' | 'dcerpc' | 'sip'
-
-export type Side = 'request' | 'response' | 'both'
-
-export interface BufferRow {
-  /** Its place in `enum kernort_buffer`. */
-  readonly code: number
-  readonly sticky: readonly string[]
-  readonly modifiers: readonly string[]
-  readonly regexFlag?: string
-  readonly apps: readonly AppProtocol[]
-  readonly side: Side
-  /** There may be several in one transaction; each block needs one that satisfies it. */
-  readonly hasInstances?: boolean
-}
 
 const http = (
   code: number,

@@ -10,6 +10,7 @@ import type {
   Content,
   DetectionFilter,
   Effect,
+  EventPart,
   Flow,
   Operand,
   PacketOption,
@@ -18,7 +19,6 @@ import type {
   Transform
 } from './ast.ts'
 import { bufferRow, type BufferName } from './buffers.ts'
-import type { EventPart } from './events/tree.ts'
 import { protocolRow, type ProtocolRow } from './header.ts'
 import { refuse, type Piece } from './refusal.ts'
 

@@ -1,5 +1,5 @@
 /** Texts of an event, as sticky buffers. Codes are `enum kernort_event_text` above `KERNORT_EVENT_BUFFER`. */
-import type { BufferRow } from '../buffers.ts'
+import type { BufferRow } from '../buffer-row.ts'
 
 export const EVENT_BUFFER = 0x80
 

@@ -1,11 +1,10 @@
 /** What can be judged of a rule on events only when all of it has been read. */
-import type { Block, RuleHeader } from '../ast.ts'
+import type { Block, EventPart, RuleHeader } from '../ast.ts'
 import { bufferRow } from '../buffers.ts'
 import type { RuleDraft } from '../draft.ts'
 import { refuse, type Piece } from '../refusal.ts'
 import { isEventBuffer } from './buffers.ts'
 import { KIND_ROWS, type EventKind } from './kinds.ts'
-import type { EventPart } from './tree.ts'
 
 /** Keywords that all rules have and that mean something where there is no packet. */
 const SHARED: ReadonlySet<string> = new Set([

@@ -1,12 +1,11 @@
 /** Keywords that only rules on events have. */
-import type { NumberTest } from '../ast.ts'
+import type { EventPart, NumberTest } from '../ast.ts'
 import type { RuleDraft } from '../draft.ts'
 import type { KeywordRow } from '../keywords/row.ts'
 import { refuse, splitPieces, type Piece } from '../refusal.ts'
 import { readChoice, readInteger, readNegation, readNumberTest } from '../values.ts'
 import { EVENT_BUFFERS, isEventBuffer } from './buffers.ts'
 import { EVENT_KINDS, type EventKind, type EventNumber } from './kinds.ts'
-import type { EventPart } from './tree.ts'
 
 const UINT32_MAX = 0xffff_ffff
 

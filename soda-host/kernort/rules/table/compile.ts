@@ -5,10 +5,9 @@
  * its expressions, a bound of the table) is refused with its place, and the others are not touched by it.
  */
 import { resolveAddresses, IPV4_MAX, IPV6_MAX, type AddressGroup } from '../addresses.ts'
-import type { PacketField, Rule } from '../ast.ts'
+import type { EventPart, PacketField, Rule } from '../ast.ts'
 import { bufferRow } from '../buffers.ts'
 import type { Classes } from '../classes.ts'
-import type { EventPart } from '../events/tree.ts'
 import { protocolRow } from '../header.ts'
 import { resolvePorts } from '../ports.ts'
 import { refuse, RuleRefused, type Piece } from '../refusal.ts'

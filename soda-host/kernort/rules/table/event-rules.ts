@@ -1,10 +1,9 @@
 /** Rules on events as entries of the section EVENT_RULES. They have no prefilter, so they are in no group. */
 import { resolveAddresses } from '../addresses.ts'
-import type { Rule } from '../ast.ts'
+import type { EventPart, Rule } from '../ast.ts'
 import { bufferRow } from '../buffers.ts'
 import { EVENT_BUFFER } from '../events/buffers.ts'
 import { EVENT_KINDS, EVENT_NUMBERS } from '../events/kinds.ts'
-import type { EventPart } from '../events/tree.ts'
 import { resolvePorts } from '../ports.ts'
 import { refuse, type Piece } from '../refusal.ts'
 import type { Variables } from '../variables.ts'
