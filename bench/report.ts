@@ -13,6 +13,10 @@ export interface Row {
   baseline?: number
   /** value / baseline. */
   ratio?: number
+  /** The same ratio of two that do not differ, measured in the same run: what is noise. */
+  control?: number
+  /** What the SODA paper measured of its own, as a ratio. */
+  paper?: string
   samples: number
 }
 
@@ -55,20 +59,27 @@ function machine() {
   }
 }
 
-const shown = (value: number | undefined) => (value === undefined ? '' : value.toPrecision(4))
+const shown = (value: number | undefined) => (value === undefined ? '' : String(Number(value.toPrecision(4))))
+const shownRatio = (value: number | undefined) => value?.toFixed(3) ?? ''
+
+const HEADS = ['NAME', 'UNIT', 'MEDIAN', 'BASELINE', 'RATIO', 'NOISE', 'PAPER', 'SAMPLES']
+const cellsOf = ({ name, unit, value, baseline, ratio, control, paper, samples }: Row): string[] => [
+  name,
+  unit,
+  ...[value, baseline].map(shown),
+  ...[ratio, control].map(shownRatio),
+  paper ?? '',
+  String(samples)
+]
 
 export function show(rows: readonly Row[]): void {
-  printTable(
-    ['NAME', 'UNIT', 'MEDIAN', 'BASELINE', 'RATIO', 'SAMPLES'],
-    rows.map(({ name, unit, value, baseline, ratio, samples }) => [
-      name,
-      unit,
-      shown(value),
-      shown(baseline),
-      shown(ratio),
-      String(samples)
-    ])
-  )
+  printTable(HEADS, rows.map(cellsOf))
+}
+
+/** As lines of a table for SPECIFICATION.md. */
+export function markdown(rows: readonly Row[]): string {
+  const lines = [HEADS.map((head) => head.toLowerCase()), HEADS.map(() => '---'), ...rows.map(cellsOf)]
+  return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n')
 }
 
 export async function save(rows: readonly Row[], path: string): Promise<void> {

@@ -1,6 +1,6 @@
-/** `npm run bench -- [NAME…] [--json FILE]`: runs the named benches, or all. */
+/** `npm run bench -- [NAME…] [--json FILE] [--markdown]`: runs the named benches, or all. */
 import { parseArgs } from 'node:util'
-import { save, SAMPLES_MIN, show, type BenchContext, type Row } from './report.ts'
+import { markdown, save, SAMPLES_MIN, show, type BenchContext, type Row } from './report.ts'
 
 const BENCHES: Record<string, () => Promise<{ bench: (context: BenchContext) => Promise<Row[]> }>> = {
   guest: () => import('./guest.ts'),
@@ -14,6 +14,7 @@ const BENCHES: Record<string, () => Promise<{ bench: (context: BenchContext) => 
   engine: () => import('./engine.ts'),
   seal: () => import('./seal.ts'),
   watched: () => import('./watched.ts'),
+  'watched-network': () => import('./watched-network.ts'),
   'sealed-log': () => import('./sealed-log.ts'),
   stamping: () => import('./stamping.ts'),
   switch: () => import('./switch.ts'),
@@ -24,7 +25,11 @@ const BENCHES: Record<string, () => Promise<{ bench: (context: BenchContext) => 
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: 'string' }, samples: { type: 'string', default: String(SAMPLES_MIN) } }
+  options: {
+    json: { type: 'string' },
+    markdown: { type: 'boolean', default: false },
+    samples: { type: 'string', default: String(SAMPLES_MIN) }
+  }
 })
 const names = positionals.length > 0 ? positionals : Object.keys(BENCHES)
 const unknown = names.filter((name) => !(name in BENCHES))
@@ -45,6 +50,7 @@ for (const name of names) {
   const measured = (await module?.bench({ artifacts, samples: Number(values.samples) })) ?? []
   rows.push(...measured)
   // One by one: whoever ends a long run early keeps what was measured.
-  show(measured)
+  if (values.markdown) console.log(markdown(measured))
+  else show(measured)
   if (values.json !== undefined) await save(rows, values.json)
 }

@@ -1,9 +1,15 @@
 /**
- * From events in a guest to its log on the host: how many a second none of which is shed; and what a kernel that logs
- * everything takes longer to boot than the same kernel unstamped.
+ * From events in a guest to its log on the host: how many a second none of which is shed; and how large the records of
+ * each kind are, in a guest that does everything that is written down.
  */
 import { setTimeout as delay } from 'node:timers/promises'
+import { stat } from 'node:fs/promises'
+import { KIND_LAYOUTS, type LogRecord } from '../soda-host/logs/index.ts'
+import { RECORD_HEADER_BYTES } from '../soda-host/logs/record-layout.ts'
+import { MIB } from '../src/constants.ts'
+import { guestProgram } from '../test/helpers/guest-program.ts'
 import { shell } from '../test/helpers/guests.ts'
+import { watchedGuest } from '../test/helpers/watched-guest.ts'
 import { watchedGuests, type WatchedGuests } from '../test/helpers/watched-guests.ts'
 import { row, type BenchContext, type Row } from './report.ts'
 
@@ -36,27 +42,37 @@ async function flood(watched: WatchedGuests): Promise<number> {
   }
 }
 
-/** @returns milliseconds from the launch to the first answer of guest init */
-async function boot(watched: WatchedGuests, isStamped: boolean): Promise<number> {
-  const startedAt = performance.now()
-  const { server } = isStamped ? await watched.boot(await watched.log()) : await watched.guests.start()
-  const ms = performance.now() - startedAt
-  await server.kill()
-  return ms
+/** Bytes of every record, by its kind, as one guest writes them; and bytes of the log for each of theirs. */
+async function volume(): Promise<{ bytes: Map<string, number[]>; sealing: number }> {
+  await using watched = await watchedGuest({ memoryBytes: 96 * MIB })
+  const { channel, listener, ended } = watched.guest
+  await channel.putFile(await guestProgram('acts', 'test/fixtures/kernort/acts.c'))
+  await channel.run({ argv: ['/work/acts'], env: { LANG: 'C' } })
+  await Promise.race([listener.exited, listener.until(() => /^done 0$/m.test(listener.text('stdout')))])
+  await channel.powerOff()
+  await ended
+  const { records } = await watched.read()
+  const bytes = new Map<string, number[]>()
+  for (const record of records) bytes.set(record.kind, [...(bytes.get(record.kind) ?? []), sizeOf(record)])
+  const sum = [...bytes.values()].flat().reduce((total, size) => total + size, 0)
+  return { bytes, sealing: (await stat(watched.files.log)).size / sum }
+}
+
+/** As docs/formats/sealed-log.md has it: header, fields, tails behind their lengths, in eights. */
+function sizeOf({ kind, tails }: LogRecord): number {
+  const layout = KIND_LAYOUTS.find(({ name }) => name === kind)
+  const content = Object.values(tails).reduce((sum, tail) => sum + 4 + tail.length, layout?.size ?? 0)
+  return 8 * Math.ceil((RECORD_HEADER_BYTES + content) / 8)
 }
 
 export async function bench({ samples }: BenchContext): Promise<Row[]> {
   await using watched = await watchedGuests()
-  const stamped: number[] = []
-  const plain: number[] = []
   const rates: number[] = []
-  for (let i = 0; i < samples; i++) {
-    stamped.push(await boot(watched, true))
-    plain.push(await boot(watched, false))
-    rates.push(await flood(watched))
-  }
+  for (let i = 0; i < samples; i++) rates.push(await flood(watched))
+  const { bytes, sealing } = await volume()
   return [
     row('records logged, sealed and kept, none shed', '1/s', rates),
-    row('boot with everything logged, against the same kernel unstamped', 'ms', stamped, plain)
+    ...[...bytes].map(([kind, sizes]) => row(`a record of kind ${kind}`, 'bytes', sizes)),
+    row('bytes of the log for each byte of its records', '', [sealing])
   ]
 }

@@ -1,41 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-/*
- * What LMbench times of the kernel's own work. The fastest of many batches counts: on a machine that is shared, the
- * others time its neighbours. A batch takes several ticks of the guest's clock: what the guest's kernel does later for what was
- * done now (sealing, writing) is in it. Prints "NAME NS" for each act. The argument is how many batches.
- */
+/* What LMbench times of the kernel's own work, on demand (rows.h). */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "rows.h"
 
 #define DESCRIPTORS 100
 #define MAPPED (1024 * 1024)
-#define BATCH_NS 30000000
+#define RING_MAX 16
+#define RING_BYTES (64 * 1024)
+#define CONTENT_BYTES 10240
 
 static const char *self;
-static int null_device, pipes[2][2], terminal = -1;
-static char *mapped_file;
-static fd_set selected;
-
-static long long now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000LL + t.tv_nsec;
-}
+static int null_device, zero_device, terminal = -1;
+static char *mapped_file, *guarded_page;
+static fd_set selected_files, selected_sockets;
+static int descriptors_end;
 
 static void null_call(void) { syscall(SYS_getppid); }
 
@@ -43,7 +37,7 @@ static void null_io(void)
 {
 	char byte = 0;
 
-	if (write(null_device, &byte, 1) != 1)
+	if (write(null_device, &byte, 1) != 1 || read(zero_device, &byte, 1) != 1)
 		exit(1);
 }
 
@@ -73,18 +67,30 @@ static void open_watched(void)
 	close(fd);
 }
 
-static void select_all(void)
+static void select_on(const fd_set *selected)
 {
-	fd_set set = selected;
+	fd_set set = *selected;
 	struct timeval none = { 0 };
 
-	if (select(DESCRIPTORS + 20, &set, NULL, NULL, &none) < 0)
+	if (select(descriptors_end, &set, NULL, NULL, &none) < 0)
 		exit(5);
 }
+
+static void select_files(void) { select_on(&selected_files); }
+static void select_sockets(void) { select_on(&selected_sockets); }
 
 static void handler(int signal) { (void)signal; }
 static void signal_install(void) { signal(SIGUSR1, handler); }
 static void signal_handle(void) { kill(getpid(), SIGUSR1); }
+
+static sigjmp_buf before_fault;
+static void fault_handler(int signal) { (void)signal; siglongjmp(before_fault, 0); }
+
+static void protection_fault(void)
+{
+	if (!sigsetjmp(before_fault, 0))
+		*(volatile char *)guarded_page = 1;
+}
 
 static void reap(pid_t child)
 {
@@ -123,34 +129,99 @@ static void fork_sh(void)
 	reap(child);
 }
 
-/* There and back through another process: two switches. */
-static void context_switch(void)
-{
-	char byte = 0;
+/*
+ * A ring of processes, as lat_ctx has it: a byte goes around through pipes, and each that gets it reads memory of its
+ * own. Pipe and memory are not taken off the time.
+ */
+struct ring {
+	int size;
+	size_t bytes;
+	int into, out;
+};
 
-	if (write(pipes[0][1], &byte, 1) != 1 || read(pipes[1][0], &byte, 1) != 1)
-		exit(7);
+static char ring_memory[RING_BYTES];
+
+static void touch(size_t bytes)
+{
+	size_t i;
+	int sum = 0;
+
+	for (i = 0; i < bytes; i += sizeof(int))
+		sum += *(int *)(ring_memory + i);
+	*(volatile int *)ring_memory = sum;
 }
 
-static void echo(void)
+static void pass_on(int from, int to, size_t bytes)
 {
 	char byte;
 
-	while (read(pipes[0][0], &byte, 1) == 1)
-		if (write(pipes[1][1], &byte, 1) != 1)
-			_exit(1);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (read(from, &byte, 1) == 1) {
+		touch(bytes);
+		if (write(to, &byte, 1) != 1)
+			break;
+	}
 	_exit(0);
 }
 
-static void create_delete(void)
+static void open_ring(struct ring *ring)
 {
+	int pipes[RING_MAX][2] = { 0 }, i;
+
+	for (i = 0; i < ring->size; i++)
+		if (pipe(pipes[i]))
+			exit(7);
+	for (i = 0; i < ring->size - 1; i++)
+		if (!fork()) {
+			memset(ring_memory, 1, sizeof(ring_memory));
+			pass_on(pipes[i][0], pipes[i + 1][1], ring->bytes);
+		}
+	ring->into = pipes[0][1];
+	ring->out = pipes[ring->size - 1][0];
+	for (i = 0; i < ring->size; i++) {
+		if (pipes[i][1] != ring->into)
+			close(pipes[i][1]);
+		if (pipes[i][0] != ring->out)
+			close(pipes[i][0]);
+	}
+}
+
+static void lap(struct ring *ring)
+{
+	char byte = 0;
+
+	if (!ring->into)
+		open_ring(ring);
+	touch(ring->bytes);
+	if (write(ring->into, &byte, 1) != 1 || read(ring->out, &byte, 1) != 1)
+		exit(7);
+}
+
+#define RING(processes, kib) \
+	static struct ring ring_##processes##_##kib = { processes, kib * 1024, 0, 0 }; \
+	static void ring_##processes##p_##kib##k(void) { lap(&ring_##processes##_##kib); }
+
+RING(2, 0)
+RING(2, 16)
+RING(2, 64)
+RING(8, 16)
+RING(8, 64)
+RING(16, 16)
+RING(16, 64)
+
+static void create(size_t bytes)
+{
+	static const char content[CONTENT_BYTES];
 	int fd = open("/tmp/created", O_WRONLY | O_CREAT, 0600);
 
-	if (fd < 0)
+	if (fd < 0 || write(fd, content, bytes) != (ssize_t)bytes)
 		exit(8);
 	close(fd);
 	unlink("/tmp/created");
 }
+
+static void create_delete(void) { create(0); }
+static void create_delete_10k(void) { create(CONTENT_BYTES); }
 
 static void map(void)
 {
@@ -211,90 +282,83 @@ static void terminal_line(void)
 		exit(13);
 }
 
-static const struct {
-	const char *name;
-	void (*act)(void);
-} rows[] = {
-	{ "null call", null_call },
-	{ "null I/O", null_io },
-	{ "stat", stat_file },
-	{ "open and close", open_close },
-	{ "open and close a watched file", open_watched },
-	{ "select on 100", select_all },
-	{ "install a signal handler", signal_install },
-	{ "handle a signal", signal_handle },
-	{ "fork and exit", fork_exit },
-	{ "fork and exec", fork_exec },
-	{ "fork and sh", fork_sh },
-	{ "two context switches", context_switch },
-	{ "create and delete a file", create_delete },
-	{ "map 1 MiB", map },
-	{ "page fault", fault },
-	{ "TCP connection", connect_accept },
-	{ "line on a terminal", terminal_line },
+static const struct row rows[] = {
+	{ "null call", null_call, 1, NULL },
+	{ "null I/O", null_io, 2, NULL },
+	{ "stat", stat_file, 1, NULL },
+	{ "open and close", open_close, 1, NULL },
+	{ "open and close a watched file", open_watched, 1, NULL },
+	{ "select on 100 files", select_files, 1, NULL },
+	{ "select on 100 TCP sockets", select_sockets, 1, NULL },
+	{ "install a signal handler", signal_install, 1, NULL },
+	{ "handle a signal", signal_handle, 1, NULL },
+	{ "fork and exit", fork_exit, 1, NULL },
+	{ "fork and exec", fork_exec, 1, NULL },
+	{ "fork and sh", fork_sh, 1, NULL },
+	{ "switch, 2p/0K", ring_2p_0k, 2, NULL },
+	{ "switch, 2p/16K", ring_2p_16k, 2, NULL },
+	{ "switch, 2p/64K", ring_2p_64k, 2, NULL },
+	{ "switch, 8p/16K", ring_8p_16k, 8, NULL },
+	{ "switch, 8p/64K", ring_8p_64k, 8, NULL },
+	{ "switch, 16p/16K", ring_16p_16k, 16, NULL },
+	{ "switch, 16p/64K", ring_16p_64k, 16, NULL },
+	{ "create and delete a file, 0K", create_delete, 1, NULL },
+	{ "create and delete a file, 10K", create_delete_10k, 1, NULL },
+	{ "map 1 MiB", map, 1, NULL },
+	{ "protection fault", protection_fault, 1, NULL },
+	{ "page fault", fault, 1, NULL },
+	{ "TCP connection", connect_accept, 1, NULL },
+	{ "line on a terminal", terminal_line, 1, NULL },
 };
 
-static long long batch_of(void (*act)(void), long rounds)
+static void select_sockets_of(int server)
 {
-	long long start = now();
+	struct sockaddr_in address;
+	socklen_t size = sizeof(address);
+	int i, client;
 
-	while (rounds--)
-		act();
-	return now() - start;
-}
-
-static long long fastest(void (*act)(void), int batches)
-{
-	long long best = -1;
-	long rounds = 1;
-
-	while (batch_of(act, rounds) < BATCH_NS)
-		rounds *= 2;
-	while (batches--) {
-		long long took = batch_of(act, rounds) / rounds;
-
-		if (best < 0 || took < best)
-			best = took;
+	getsockname(server, (void *)&address, &size);
+	for (i = 0; i < DESCRIPTORS; i++) {
+		client = socket(AF_INET, SOCK_STREAM, 0);
+		if (connect(client, (void *)&address, size) || accept(server, NULL, NULL) < 0)
+			exit(22);
+		FD_SET(client, &selected_sockets);
+		descriptors_end = client + 1;
 	}
-	return best;
 }
 
 static void prepare(void)
 {
-	int fd, i;
+	struct sigaction on_fault = { .sa_handler = fault_handler, .sa_flags = SA_NODEFER };
+	int fd, i, server;
 
 	if (system("mkdir -p /usr/include/x/y && touch /usr/include/x/y/file /etc/shadow"))
 		exit(20);
 	null_device = open("/dev/null", O_RDWR);
-	for (i = 0; i < DESCRIPTORS; i++) {
-		fd = dup(null_device);
-		FD_SET(fd, &selected);
-	}
+	zero_device = open("/dev/zero", O_RDWR);
+	for (i = 0; i < DESCRIPTORS; i++)
+		FD_SET(dup(null_device), &selected_files);
+	server = socket(AF_INET, SOCK_STREAM, 0);
+	if (listen(server, DESCRIPTORS))
+		exit(21);
+	select_sockets_of(server);
 	fd = open("/tmp/mapped", O_RDWR | O_CREAT, 0600);
-	if (fd < 0 || ftruncate(fd, MAPPED) || pipe(pipes[0]) || pipe(pipes[1]))
+	if (fd < 0 || ftruncate(fd, MAPPED))
 		exit(21);
 	mapped_file = mmap(NULL, MAPPED, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	memset(mapped_file, 1, MAPPED);
+	guarded_page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	signal_install();
+	sigaction(SIGSEGV, &on_fault, NULL);
 }
 
 int main(int argc, char **argv)
 {
-	pid_t other;
-	size_t i;
-
-	if (argc > 1 && !strcmp(argv[1], "nothing"))
-		return 0;
-	/* Started by the shell: to end at once. */
-	if (argc == 1)
+	/* Started by a shell, or by exec: to end at once. */
+	if (argc != 2 || strcmp(argv[1], "serve"))
 		return 0;
 	self = argv[0];
 	prepare();
-	other = fork();
-	if (!other)
-		echo();
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		printf("%s %lld\n", rows[i].name, fastest(rows[i].act, atoi(argv[1])));
-	kill(other, SIGKILL);
+	serve_rows(rows, sizeof(rows) / sizeof(rows[0]));
 	return 0;
 }

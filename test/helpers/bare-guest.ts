@@ -34,6 +34,8 @@ export interface BareGuest extends AsyncDisposable {
   listener: RecordingListener
   /** Connected and ready. */
   channel: GuestChannel
+  /** From its start to its first answer, in milliseconds. */
+  bootMs: number
   /** What the kernel and init have said. */
   console(): string
   /** Resolves when the guest's processes are gone. */
@@ -59,6 +61,7 @@ export async function bareGuest(options: BareGuestOptions = {}): Promise<BareGue
       ...[`soda_channel.fd=${CHANNEL_FD}`, `ishare.processes=${processesMax}`],
       ...(options.parameters ?? [])
     ]
+    const startedMs = performance.now()
     const { child, ended, output } = await start(command, socketPath, directory.path, options.fds)
     resources.defer(async () => {
       child.kill('SIGKILL')
@@ -72,7 +75,9 @@ export async function bareGuest(options: BareGuestOptions = {}): Promise<BareGue
     // A channel that is gone is so because its guest is dying, which says more.
     await Promise.race([channel.ready().catch(() => died), died])
     died.catch(() => undefined)
+    const bootMs = performance.now() - startedMs
     return {
+      bootMs,
       socketPath,
       process: child,
       listener,
