@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Cryptographic primitives, as the guest kernel has them: lib/crypto. Twin of env/user/kernort_crypto.h:
- * same include guard, same names.
+ * Cryptographic primitives: in the guest kernel by lib/crypto (env/kernel), in user space by OpenSSL's libcrypto
+ * (env/user).
  *
  * None of these fails on well-formed input, but for the two that return bool.
  */
