@@ -5,6 +5,9 @@
  */
 #include "engine.h"
 
+#define CUT_INTERVAL_US 1000000ULL
+#define CUT_PRIORITY 2
+
 static u32 action_order(u8 action)
 {
 	static const u8 order[] = { [KERNORT_ACTION_PASS] = 0,
@@ -40,17 +43,11 @@ static void sort_matches(struct kernort_engine *engine)
 	}
 }
 
-static void tell(struct kernort_engine *engine, u32 index)
+/* An alert about the present packet, of no rule yet. */
+static struct kernort_detection about_packet(const struct kernort_engine *engine)
 {
-	const struct kernort_ruleset_rule *rule = &engine->rules->rules[index];
 	const struct kernort_packet *packet = engine->scene.packet;
-	struct kernort_detection alert = { .rule = index,
-					   .gid = rule->gid,
-					   .sid = rule->sid,
-					   .rev = rule->rev,
-					   .action = rule->action,
-					   .priority = rule->priority,
-					   .time_us = packet->time_us,
+	struct kernort_detection alert = { .time_us = packet->time_us,
 					   .family = packet->source.family,
 					   .ip_protocol = packet->ip_protocol,
 					   .source_port = packet->source_port,
@@ -58,7 +55,41 @@ static void tell(struct kernort_engine *engine, u32 index)
 
 	memcpy(alert.source, packet->source.bytes, sizeof(alert.source));
 	memcpy(alert.destination, packet->destination.bytes, sizeof(alert.destination));
+	return alert;
+}
+
+static void tell(struct kernort_engine *engine, u32 index)
+{
+	const struct kernort_ruleset_rule *rule = &engine->rules->rules[index];
+	struct kernort_detection alert = about_packet(engine);
+
+	alert.rule = index;
+	alert.gid = rule->gid;
+	alert.sid = rule->sid;
+	alert.rev = rule->rev;
+	alert.action = rule->action;
+	alert.priority = rule->priority;
 	engine->counters.alerts++;
+	engine->sink.alert(engine->sink.context, &alert);
+}
+
+void kernort_alerts_tell_cut(struct kernort_engine *engine)
+{
+	struct kernort_detection alert = about_packet(engine);
+
+	engine->counters.packets_cut++;
+	engine->counters.rules_cut += engine->rules_cut;
+	if (engine->flow && engine->flow->is_cut)
+		return;
+	if (engine->flow)
+		engine->flow->is_cut = true;
+	if (engine->told_cut_us && alert.time_us - engine->told_cut_us < CUT_INTERVAL_US)
+		return;
+	engine->told_cut_us = alert.time_us;
+	alert.rule = KERNORT_NO_RULE;
+	alert.gid = KERNORT_ENGINE_GID;
+	alert.sid = KERNORT_ENGINE_SID_CUT;
+	alert.priority = CUT_PRIORITY;
 	engine->sink.alert(engine->sink.context, &alert);
 }
 

@@ -105,7 +105,7 @@ static void look(void *context, struct kernort_document *document, u32 side)
 
 static void parse(struct kernort_engine *engine, struct kernort_flow *flow, u32 side, const u8 *bytes, u32 length)
 {
-	struct kernort_reader reader = { .look = look, .context = engine };
+	struct kernort_reader reader = { .look = look, .context = engine, .work = &engine->evaluation.work };
 	struct kernort_document *document = &engine->documents.documents[flow->document];
 
 	kernort_use_list_remove(&engine->documents.use, flow->document);
@@ -156,7 +156,7 @@ void kernort_conversation_feed(struct kernort_engine *engine, struct kernort_flo
 
 void kernort_conversation_finish(struct kernort_engine *engine, struct kernort_flow *flow)
 {
-	struct kernort_reader reader = { .look = look, .context = engine };
+	struct kernort_reader reader = { .look = look, .context = engine, .work = &engine->evaluation.work };
 
 	if (flow->document != KERNORT_NO_INDEX && flow->app == KERNORT_APP_HTTP)
 		kernort_http_finish(&engine->documents.documents[flow->document], engine->scene.side, &reader);

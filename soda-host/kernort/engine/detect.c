@@ -43,6 +43,10 @@ static void try_candidates(struct kernort_engine *engine)
 	for (i = 0; i < engine->candidate_count; i++) {
 		const struct kernort_candidate *candidate = &engine->candidates[i];
 
+		if (!kernort_work_begins(&engine->evaluation.work)) {
+			engine->rules_cut += engine->candidate_count - i;
+			break;
+		}
 		if (candidate->modes & KERNORT_ON_STREAM)
 			kernort_try_rule(engine, candidate->rule, KERNORT_ON_STREAM);
 		if (candidate->modes & KERNORT_ON_PACKET)
@@ -87,15 +91,10 @@ static void add_candidate(struct kernort_engine *engine, u32 rule)
 	engine->candidates[slot] = (struct kernort_candidate){ .rule = rule, .modes = modes };
 }
 
-static void add_listed(struct kernort_engine *engine, u32 first, u32 count)
-{
-	u32 i;
-
-	for (i = 0; i < count; i++)
-		add_candidate(engine, engine->rules->words[first + i]);
-}
-
-/* Remember that the carrier has a rule's fast pattern. One too many: the next look scans the whole window again. */
+/*
+ * Remember that the stream has the fast pattern of a rule on messages. One too many: it is scanned again for these at
+ * the next message.
+ */
 static void carry(struct kernort_side *side, u32 rule)
 {
 	u64 end = side->window_start + side->window_used;
@@ -109,33 +108,89 @@ static void carry(struct kernort_side *side, u32 rule)
 	if (side->carried_count < KERNORT_RECENT)
 		side->carried[side->carried_count++] = (struct kernort_recent){ .rule = rule, .end = end };
 	else
-		side->carried_to = 0;
+		side->has_carried_more = true;
+}
+
+static bool is_on_messages(const struct kernort_engine *engine, u32 rule)
+{
+	return engine->rules->rules[rule].flags & KERNORT_RULE_TRANSACTION;
+}
+
+/* A rule that a scan ahead of the packet's turn has found: if there is no room, the scan is done again. */
+static void set_aside(struct kernort_engine *engine, u32 rule)
+{
+	if (engine->pending_count < KERNORT_CANDIDATES)
+		engine->pending[engine->pending_count] = rule;
+	if (engine->pending_count <= KERNORT_CANDIDATES)
+		engine->pending_count++;
+}
+
+static void wake_from_stream(struct kernort_engine *engine, u32 rule)
+{
+	if (is_on_messages(engine, rule))
+		carry(&engine->flow->sides[engine->scene.side], rule);
+	else
+		set_aside(engine, rule);
+}
+
+static void wake_from_datagram(struct kernort_engine *engine, u32 rule)
+{
+	if (is_on_messages(engine, rule))
+		add_candidate(engine, rule);
+	else
+		set_aside(engine, rule);
+}
+
+static void wake_and_carry(struct kernort_engine *engine, u32 rule)
+{
+	if (!is_on_messages(engine, rule))
+		return;
+	add_candidate(engine, rule);
+	carry(&engine->flow->sides[engine->scene.side], rule);
+}
+
+static void wake_listed(struct kernort_engine *engine, u32 first, u32 count)
+{
+	u32 i;
+
+	for (i = 0; i < count; i++)
+		engine->wake(engine, engine->rules->words[first + i]);
 }
 
 static void pattern_hit(void *context, const struct kernort_ruleset_pattern *pattern)
 {
 	struct kernort_engine *engine = context;
-	u32 i;
+	const struct kernort_packet *packet = engine->scene.packet;
+	u32 *found = &engine->found[pattern - engine->rules->patterns];
 
-	add_listed(engine, pattern->first_rule, pattern->rule_count);
-	for (i = 0; engine->carrier && i < pattern->rule_count; i++)
-		carry(engine->carrier, engine->rules->words[pattern->first_rule + i]);
+	/* Once a scan, however often it is there. */
+	if (*found == engine->scan_number)
+		return;
+	*found = engine->scan_number;
+	if (pattern->side != KERNORT_SIDE_ANY &&
+	    !kernort_port_is_in(engine->rules, pattern->ports,
+				pattern->side == KERNORT_SIDE_DESTINATION ? packet->destination_port :
+									    packet->source_port))
+		return;
+	kernort_work_spend(&engine->evaluation.work, pattern->rule_count);
+	wake_listed(engine, pattern->first_rule, pattern->rule_count);
 }
 
 static void visit_group(struct kernort_engine *engine, const struct kernort_ruleset_group *group,
 			struct kernort_slice slice, u32 from)
 {
-	struct kernort_scan_sink sink = { .hit = pattern_hit, .context = engine };
+	struct kernort_scan_sink sink = { .hit = pattern_hit, .context = engine, .work = &engine->evaluation.work };
 
 	if (!group)
 		return;
 	if (group->scanner != KERNORT_RULESET_NONE && slice.bytes) {
 		u32 before = engine->rules->scanners[group->scanner].longest;
 
-		kernort_scan(engine->rules, group->scanner, slice.bytes, from > before ? from - before : 0,
-			     slice.length, &sink);
+		from = from > before ? from - before : 0;
+		kernort_work_spend(&engine->evaluation.work, (slice.length - from) / KERNORT_WORK_SCAN_BYTES);
+		kernort_scan(engine->rules, group->scanner, slice.bytes, from, slice.length, &sink);
 	}
-	add_listed(engine, group->first_rule, group->rule_count);
+	wake_listed(engine, group->first_rule, group->rule_count);
 }
 
 static u8 protocol_bit(u8 ip_protocol)
@@ -166,6 +221,7 @@ static void visit_ports(struct kernort_engine *engine, u8 buffer, u8 direction, 
 /* All groups of a buffer for the packet; one without a known direction is looked up as both. */
 static void visit(struct kernort_engine *engine, u8 buffer, struct kernort_slice slice, u32 from)
 {
+	engine->scan_number++;
 	if (!engine->flow || engine->scene.side == KERNORT_CLIENT)
 		visit_ports(engine, buffer, KERNORT_FLOW_TO_SERVER, slice, from);
 	if (!engine->flow || engine->scene.side == KERNORT_SERVER)
@@ -186,7 +242,7 @@ static void visit_address(struct kernort_engine *engine, u32 side, u32 address)
 			high = middle;
 	}
 	if (low < count && index[low].side == side && index[low].low <= address)
-		add_listed(engine, index[low].first_rule, index[low].rule_count);
+		wake_listed(engine, index[low].first_rule, index[low].rule_count);
 }
 
 static void visit_headers(struct kernort_engine *engine)
@@ -216,19 +272,49 @@ static bool is_payload_in_stream(const struct kernort_engine *engine, const stru
 	       !memcmp(kernort_window_bytes(&engine->windows, from) + from->window_used - length, packet->payload, length);
 }
 
-/* Scan the bytes of a stream that are new, as @modes. */
-static void visit_stream(struct kernort_engine *engine, struct kernort_side *from, u8 modes)
+/* Scan the bytes of a stream that have not been scanned. */
+static void scan_stream(struct kernort_engine *engine, struct kernort_side *from)
 {
 	struct kernort_slice slice = { .bytes = kernort_window_bytes(&engine->windows, from),
 				       .length = from->window_used };
+	u32 done = (u32)(from->scanned - from->window_start);
+
+	if (done == slice.length)
+		return;
+	from->scanned = from->window_start + slice.length;
+	engine->wake = wake_from_stream;
+	visit(engine, KERNORT_BUFFER_PAYLOAD, slice, done);
+	engine->wake = add_candidate;
+}
+
+static void take_pending(struct kernort_engine *engine)
+{
+	u32 i;
+
+	for (i = 0; i < engine->pending_count; i++)
+		add_candidate(engine, engine->pending[i]);
+	engine->pending_count = 0;
+}
+
+/* The rules that new bytes of a stream wake, as @modes. */
+static void visit_stream(struct kernort_engine *engine, struct kernort_side *from, u8 modes)
+{
 	u32 i;
 
 	engine->scan_modes = KERNORT_ON_STREAM;
 	for (i = 0; i < from->waiting_count; i++)
 		add_candidate(engine, from->waiting[i].rule);
 	from->waiting_count = from->waiting_next = 0;
+	scan_stream(engine, from);
 	engine->scan_modes = modes;
-	visit(engine, KERNORT_BUFFER_PAYLOAD, slice, (u32)(from->inspected - from->window_start));
+	if (engine->pending_count <= KERNORT_CANDIDATES) {
+		take_pending(engine);
+		return;
+	}
+	engine->pending_count = 0;
+	visit(engine, KERNORT_BUFFER_PAYLOAD,
+	      (struct kernort_slice){ .bytes = kernort_window_bytes(&engine->windows, from), .length = from->window_used },
+	      (u32)(from->inspected - from->window_start));
 }
 
 static bool has_new_bytes(const struct kernort_side *side)
@@ -244,6 +330,7 @@ void kernort_detect_packet(struct kernort_engine *engine)
 	/* A fragment's content is looked at when the datagram is whole. */
 	bool has_payload = payload.length > 0 && !engine->is_refused && !packet->is_fragment;
 
+	engine->wake = add_candidate;
 	visit_headers(engine);
 	if (from && has_new_bytes(from)) {
 		bool is_same = has_payload && is_payload_in_stream(engine, from);
@@ -252,7 +339,9 @@ void kernort_detect_packet(struct kernort_engine *engine)
 		has_payload &= !is_same;
 	}
 	engine->scan_modes = KERNORT_ON_PACKET;
-	if (has_payload)
+	if (has_payload && engine->is_payload_scanned && engine->pending_count <= KERNORT_CANDIDATES)
+		take_pending(engine);
+	else if (has_payload)
 		visit(engine, KERNORT_BUFFER_PAYLOAD, payload, 0);
 	try_candidates(engine);
 	if (from && from->window != KERNORT_NO_INDEX)
@@ -265,6 +354,7 @@ void kernort_detect_stream(struct kernort_engine *engine, u32 side)
 
 	if (!has_new_bytes(from))
 		return;
+	engine->wake = add_candidate;
 	visit_stream(engine, from, KERNORT_ON_STREAM);
 	try_candidates(engine);
 	from->inspected = from->window_start + from->window_used;
@@ -272,19 +362,25 @@ void kernort_detect_stream(struct kernort_engine *engine, u32 side)
 
 static void visit_view(struct kernort_engine *engine, u8 buffer, u8 direction, struct kernort_slice slice)
 {
+	engine->scan_number++;
 	visit_group(engine, kernort_group_find(engine->rules, buffer, 0, direction, KERNORT_SIDE_ANY, 0), slice, 0);
 }
 
-/* Rules on a message may have their fast pattern in the stream that carries it: look at what is new of that. */
+/* Rules on a message may have their fast pattern in the stream that carries it. */
 static void visit_carrier_stream(struct kernort_engine *engine, struct kernort_side *from)
 {
 	struct kernort_slice slice = { .bytes = kernort_window_bytes(&engine->windows, from),
 				       .length = from->window_used };
 	u32 kept = 0, i;
 
-	if (from->carried_to < from->window_start) {
+	scan_stream(engine, from);
+	if (from->has_carried_more) {
+		from->has_carried_more = false;
 		from->carried_count = 0;
-		from->carried_to = from->window_start;
+		engine->wake = wake_and_carry;
+		visit(engine, KERNORT_BUFFER_PAYLOAD, slice, 0);
+		engine->wake = add_candidate;
+		return;
 	}
 	for (i = 0; i < from->carried_count; i++) {
 		if (from->carried[i].end <= from->window_start)
@@ -293,11 +389,6 @@ static void visit_carrier_stream(struct kernort_engine *engine, struct kernort_s
 		from->carried[kept++] = from->carried[i];
 	}
 	from->carried_count = (u8)kept;
-	i = (u32)(from->carried_to - from->window_start);
-	from->carried_to = from->window_start + from->window_used;
-	engine->carrier = from;
-	visit(engine, KERNORT_GROUP_CARRIER, slice, i);
-	engine->carrier = NULL;
 }
 
 static void visit_carrier(struct kernort_engine *engine, u32 side)
@@ -306,10 +397,14 @@ static void visit_carrier(struct kernort_engine *engine, u32 side)
 	struct kernort_slice payload = { .bytes = engine->scene.packet->payload,
 					 .length = engine->scene.packet->payload_length };
 
-	if (from->window != KERNORT_NO_INDEX)
+	if (from->window != KERNORT_NO_INDEX) {
 		visit_carrier_stream(engine, from);
-	else if (payload.length > 0)
-		visit(engine, KERNORT_GROUP_CARRIER, payload, 0);
+	} else if (payload.length > 0) {
+		engine->is_payload_scanned = true;
+		engine->wake = wake_from_datagram;
+		visit(engine, KERNORT_BUFFER_PAYLOAD, payload, 0);
+		engine->wake = add_candidate;
+	}
 }
 
 static bool is_body(u32 buffer)
@@ -340,6 +435,10 @@ void kernort_detect_document(struct kernort_engine *engine, struct kernort_docum
 {
 	u8 direction = side == KERNORT_CLIENT ? KERNORT_FLOW_TO_SERVER : KERNORT_FLOW_TO_CLIENT;
 
+	if (!kernort_work_begins(&engine->evaluation.work))
+		return;
+	kernort_work_spend(&engine->evaluation.work, KERNORT_WORK_OF_LOOK);
+	engine->wake = add_candidate;
 	engine->document = document;
 	engine->scan_modes = KERNORT_ON_DOCUMENT;
 	visit_views(engine, &document->messages[side], direction);

@@ -7,6 +7,7 @@
 #include "flow.h"
 #include "inflate.h"
 #include "kernort_ruleset.h"
+#include "work.h"
 
 #define KERNORT_HEAD_BYTES 16384u /* start line and headers of one message */
 #define KERNORT_BODY_BYTES 65536u /* of a body, as sent and as decoded: what is kept for matching */
@@ -74,6 +75,7 @@ struct kernort_document {
 struct kernort_reader {
 	void (*look)(void *context, struct kernort_document *document, u32 side);
 	void *context;
+	struct kernort_work *work; /* spent on decoding; when it is over, bodies are taken as they came */
 };
 
 static inline void view_set(struct kernort_views *views, u8 buffer, const u8 *bytes, u32 length)

@@ -26,6 +26,8 @@ static void slide(struct kernort_engine *engine, struct kernort_side *side)
 	side->window_used = kept;
 	if (side->inspected < side->window_start)
 		side->inspected = side->window_start;
+	if (side->scanned < side->window_start)
+		side->scanned = side->window_start;
 }
 
 static void append(struct kernort_engine *engine, struct kernort_side *side, bool is_own, const u8 *bytes, u32 length)
@@ -73,13 +75,38 @@ static bool is_from_server(const struct kernort_engine *engine, const struct ker
 	       !kernort_http_begins(packet->payload, packet->payload_length, KERNORT_CLIENT);
 }
 
+/* What may be spent on a packet: what its flow has, and what it earns. One that is of no flow has the start of one. */
+static void begin_work(struct kernort_engine *engine, const struct kernort_flow *flow, u32 payload_length)
+{
+	u64 earned = KERNORT_WORK_PER_PACKET + (u64)KERNORT_WORK_PER_BYTE * payload_length;
+
+	engine->evaluation.work = (struct kernort_work){ .limit = flow ? flow->credit + earned : KERNORT_WORK_AT_FIRST };
+	engine->rules_cut = 0;
+	engine->pending_count = 0;
+	engine->is_payload_scanned = false;
+}
+
+static void end_work(struct kernort_engine *engine, struct kernort_flow *flow)
+{
+	u64 left = kernort_work_left(&engine->evaluation.work);
+
+	engine->counters.work += engine->evaluation.work.spent;
+	if (engine->evaluation.work.spent > engine->counters.work_most)
+		engine->counters.work_most = engine->evaluation.work.spent;
+	if (flow)
+		flow->credit = (u32)(left < KERNORT_WORK_KEPT_MAX ? left : KERNORT_WORK_KEPT_MAX);
+	if (engine->evaluation.work.is_cut)
+		kernort_alerts_tell_cut(engine);
+}
+
 /* Look at what still waits for its end, with a packet that its sender could have sent: bodies without a length. */
 static void finish_flow(struct kernort_engine *engine, struct kernort_flow *flow, u64 time_us)
 {
 	struct kernort_scene before = engine->scene;
 	struct kernort_flow *flow_before = engine->flow;
 	struct kernort_packet packet = { .time_us = time_us, .ip_protocol = flow->ip_protocol, .has_transport = true };
-	u32 side;
+	struct kernort_work work_before = engine->evaluation.work;
+	u32 rules_cut_before = engine->rules_cut, side;
 
 	for (side = 0; side < 2 && flow->document != KERNORT_NO_INDEX; side++) {
 		packet.source = side ? flow->server : flow->client;
@@ -90,11 +117,16 @@ static void finish_flow(struct kernort_engine *engine, struct kernort_flow *flow
 		engine->scene.flow = engine->flow = flow;
 		engine->scene.side = side;
 		engine->packet_number++;
+		begin_work(engine, flow, 0);
 		kernort_conversation_finish(engine, flow);
 		kernort_alerts_tell(engine);
+		end_work(engine, flow);
 	}
 	engine->scene = before;
 	engine->flow = flow_before;
+	engine->evaluation.work = work_before;
+	engine->rules_cut = rules_cut_before;
+	engine->pending_count = 0;
 }
 
 static void drop_flow(struct kernort_engine *engine, struct kernort_flow *flow, u64 time_us)
@@ -117,6 +149,7 @@ static struct kernort_flow *add_flow(struct kernort_engine *engine, const struct
 		flow = kernort_flow_add(&engine->flows, packet);
 	}
 	engine->counters.flows++;
+	flow->credit = KERNORT_WORK_AT_FIRST;
 	*side = KERNORT_CLIENT;
 	if (is_from_server(engine, packet)) {
 		struct kernort_address address = flow->client;
@@ -190,6 +223,7 @@ static void look_at(struct kernort_engine *engine, const struct kernort_packet *
 	engine->packet_number++;
 	if (!packet->is_fragment)
 		set_flow(engine, packet);
+	begin_work(engine, engine->flow, packet->payload_length);
 	if (engine->flow && packet->ip_protocol == KERNORT_PROTO_TCP && packet->has_transport)
 		follow_stream(engine, packet);
 	if (engine->flow && packet->ip_protocol == KERNORT_PROTO_UDP && packet->has_transport)
@@ -197,6 +231,7 @@ static void look_at(struct kernort_engine *engine, const struct kernort_packet *
 	if (!engine->flow || !engine->flow->is_passed)
 		kernort_detect_packet(engine);
 	kernort_alerts_tell(engine);
+	end_work(engine, engine->flow);
 	if (!engine->flow)
 		return;
 	engine->flow->ip_only_done |= (u8)(1u << engine->scene.side);
@@ -262,6 +297,7 @@ static void lay_out(struct kernort_engine *engine, struct kernort_arena *arena,
 	kernort_windows_init(&engine->windows, arena, config->windows, config->window_bytes);
 	kernort_documents_init(&engine->documents, arena, config->documents);
 	kernort_tracks_init(&engine->tracks, arena, config->tracks, config->hash_key[0]);
+	engine->found = arena_take(arena, rules->counts[KERNORT_SECTION_PATTERNS], sizeof(u32));
 	engine->slots = arena_take(arena, count, sizeof(u32));
 	engine->matched = arena_take(arena, count, sizeof(u32));
 	engine->uses = arena_take(arena, count, sizeof(*engine->uses));
@@ -288,6 +324,7 @@ u64 kernort_engine_size(const struct kernort_engine_config *config, const struct
 	kernort_windows_init(&windows, &arena, config->windows, config->window_bytes);
 	kernort_documents_init(&documents, &arena, config->documents);
 	kernort_tracks_init(&tracks, &arena, config->tracks, config->hash_key[0]);
+	arena_take(&arena, rules->counts[KERNORT_SECTION_PATTERNS], sizeof(u32));
 	arena_take(&arena, rules->counts[KERNORT_SECTION_RULES], sizeof(u32));
 	arena_take(&arena, rules->counts[KERNORT_SECTION_RULES], sizeof(u32));
 	arena_take(&arena, rules->counts[KERNORT_SECTION_RULES], sizeof(struct kernort_rule_use));

@@ -57,10 +57,18 @@ struct kernort_engine {
 	/* Rules to try. */
 	u32 candidate_count;
 	struct kernort_candidate candidates[KERNORT_CANDIDATES];
+	u32 scan_number;
+	u32 *found; /* per pattern: number of the scan that last found it */
 	u32 *slots; /* per rule: its place in `candidates`, if that place is about it */
 	u8 scan_modes;
 	bool is_header_scan; /* rules that ask for no content */
-	struct kernort_side *carrier; /* whose bytes are scanned for rules on messages, if some are */
+	void (*wake)(struct kernort_engine *engine, u32 rule); /* what a scan does with the rules that it finds */
+	/* Rules that the packet's payload has woken while its messages were looked at, before their turn. */
+	u32 pending_count;
+	u32 pending[KERNORT_CANDIDATES];
+	bool is_payload_scanned; /* of a packet without a stream */
+	u32 rules_cut; /* of this packet: not tried, because its work was spent */
+	u64 told_cut_us; /* when that was last told */
 	/* Rules that have matched. */
 	struct kernort_rule_use *uses; /* per rule */
 	u32 *matched; /* per rule: number of the packet it last matched on */
@@ -76,6 +84,8 @@ void kernort_detect_stream(struct kernort_engine *engine, u32 side);
 void kernort_detect_document(struct kernort_engine *engine, struct kernort_document *document, u32 side);
 /* alerts.c: tell what has matched, worst first, pass rules before all. */
 void kernort_alerts_tell(struct kernort_engine *engine);
+/* ... and that rules were left out, because the packet's work was spent: once a flow, and once a second. */
+void kernort_alerts_tell_cut(struct kernort_engine *engine);
 /*
  * try.c: does @index hold on the subject of @mode? Runs its actions if so. Returns false when it does not hold yet, but
  * may at a later look at the same message.

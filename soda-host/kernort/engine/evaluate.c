@@ -4,7 +4,7 @@
  *
  * Options are done in order with one cursor. When one fails, the latest earlier option that the compiler marked RETRY
  * looks for its next match; that is backtracking with an explicit stack, and the number of tries of a rule is bounded
- * (KERNORT_TRIES_MAX) and what was cut is counted.
+ * (KERNORT_TRIES_MAX) and what was cut is counted, as is what was cut because the packet's work was spent (work.h).
  * Invariant: 0 <= cursor <= length of the subject. Attacker: chooses the subject, and with it every number read.
  */
 #include "evaluate.h"
@@ -91,8 +91,8 @@ static bool content_option(struct step *step, const struct kernort_ruleset_optio
 	}
 	found = start > end ? -1 :
 			      kernort_content_find(step->subject->bytes, (u32)start, (u32)end, pattern, option->b,
-						   flags & KERNORT_CONTENT_NOCASE);
-	step->evaluation->bytes_compared += (u64)(found < 0 ? (start > end ? 0 : end - start) : found - start + 1);
+						   flags & KERNORT_CONTENT_NOCASE, &step->evaluation->work);
+	kernort_work_spend(&step->evaluation->work, (u64)(found >= 0 ? found - start + 1 : start > end ? 0 : end - start));
 	if (flags & KERNORT_OPTION_NEGATED)
 		return found < 0;
 	if (found < 0)
@@ -112,7 +112,8 @@ static bool regex_option(struct step *step, const struct kernort_ruleset_option 
 
 	if (from <= length)
 		found = kernort_regex_search(&rules->regex_tables, &rules->regexes[option->a],
-					     step->subject->bytes + base, length, from, &step->evaluation->regex, &span);
+					     step->subject->bytes + base, length, from, &step->evaluation->regex,
+					     &step->evaluation->work, &span);
 	if (found < 0)
 		step->evaluation->counters->regex_cut++;
 	if (option->flags & KERNORT_OPTION_NEGATED)
@@ -260,6 +261,7 @@ static bool base64_option(const struct step *step, const struct kernort_ruleset_
 	left = step->subject->length - (u32)start;
 	if (option->a && option->a < left)
 		left = option->a;
+	kernort_work_spend(&step->evaluation->work, left);
 	step->evaluation->base64_length = kernort_base64_decode(step->subject->bytes + start, left,
 								step->evaluation->base64, KERNORT_BASE64_BYTES);
 	return step->evaluation->base64_length > 0;
@@ -329,6 +331,9 @@ bool kernort_block_matches(struct kernort_evaluation *evaluation, const struct k
 
 	evaluation->retry_count = 0;
 	while (at < block->option_count) {
+		kernort_work_spend(&evaluation->work, KERNORT_WORK_OF_OPTION);
+		if (!kernort_work_begins(&evaluation->work))
+			return false;
 		cursor = step.cursor;
 		if (option_holds(&step, &options[at])) {
 			if (options[at].flags & KERNORT_OPTION_RETRY)

@@ -28,7 +28,7 @@ struct kernort_evaluation {
 	const struct kernort_flow *flow; /* may be NULL */
 	u64 variables[KERNORT_RULESET_VARIABLES];
 	u32 tries;
-	u64 bytes_compared; /* in searches for contents, of all rules so far */
+	struct kernort_work work; /* of the packet, all rules together */
 	u32 reach; /* furthest end of a match in the subject of the last block */
 	bool has_matched_content; /* something positive was found, so that `reach` means something */
 	u32 base64_length;
@@ -45,7 +45,8 @@ bool kernort_block_matches(struct kernort_evaluation *evaluation, const struct k
 bool kernort_compare_value(u8 compare, u64 value, u64 low, u64 high);
 
 /* content.c. Returns the offset of the first @pattern wholly in bytes[from, to), or -1. */
-s64 kernort_content_find(const u8 *bytes, u32 from, u32 to, const u8 *pattern, u32 length, bool ignores_case);
+s64 kernort_content_find(const u8 *bytes, u32 from, u32 to, const u8 *pattern, u32 length, bool ignores_case,
+			 struct kernort_work *work);
 
 /* number.c. Returns the bytes consumed, or -1. */
 int kernort_number_read(const struct kernort_subject *subject, s64 position, u32 count, u32 base, u16 flags, u64 *value);

@@ -34,13 +34,14 @@ struct kernort_side {
 	u32 window; /* index, or KERNORT_NO_INDEX */
 	u32 window_used;
 	u64 window_start; /* stream offset of its first byte */
-	u64 inspected; /* stream offset up to which it has been scanned */
+	u64 scanned; /* stream offset up to which it has been scanned */
+	u64 inspected; /* ... and the rules that this woke have been tried */
 	struct kernort_recent fired[KERNORT_RECENT], waiting[KERNORT_RECENT];
 	u8 fired_count, fired_next, waiting_count, waiting_next;
-	/* Rules on messages whose fast pattern was in the stream before `carried_to`; with none left, it is looked for anew. */
+	/* Rules on messages whose fast pattern was in the stream; if there were too many, it is scanned anew for these. */
 	struct kernort_recent carried[KERNORT_RECENT];
 	u8 carried_count;
-	u64 carried_to;
+	bool has_carried_more;
 };
 
 struct kernort_flow {
@@ -57,6 +58,8 @@ struct kernort_flow {
 	u8 app; /* enum kernort_app; KERNORT_APP_ANY: not known */
 	u8 app_tries; /* how often it was looked for, per side two bits */
 	u32 document; /* of the application parser, or KERNORT_NO_INDEX */
+	u32 credit; /* work that its packets have earned and not spent: work.h */
+	bool is_cut; /* it has spent all of that, and this has been told */
 	struct kernort_side sides[2];
 	u32 *bits; /* flowbits */
 	u32 *integers; /* flowints, then the set of those that have a value */

@@ -66,12 +66,13 @@ static struct kernort_slice decoded_body(const struct feed *feed)
 	struct kernort_slice body = { .bytes = message->body, .length = message->body_used };
 	u32 at;
 
-	for (at = message->coding_count; at > 0; at--) {
+	for (at = message->coding_count; at > 0 && kernort_work_begins(feed->reader->work); at--) {
 		struct kernort_scratch *scratch = feed->document->scratch;
 		u8 *to = scratch->decoded[at - 1];
 		int used = kernort_inflate(&scratch->inflate, message->codings[at - 1], body.bytes, body.length, to,
 					   KERNORT_BODY_BYTES);
 
+		kernort_work_spend(feed->reader->work, body.length + (u32)(used > 0 ? used : 0));
 		if (used > 0)
 			body = (struct kernort_slice){ .bytes = to, .length = (u32)used };
 	}

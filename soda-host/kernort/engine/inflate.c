@@ -142,14 +142,15 @@ static bool put(struct output *out, u8 byte)
 	return true;
 }
 
+static const u16 length_base[] = { 3,  4,  5,  6,  7,  8,  9,  10, 11,	13,  15,  17,  19,  23,	 27,
+				   31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258 };
+static const u8 length_bits[] = { 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2,
+				  2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0 };
+static const u16 distance_base[] = { 1,	  2,   3,   4,	 5,   7,    9,	  13,	17,   25,   33,	  49,	65,    97,    129,
+				     193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577 };
+
 static bool copy_match(struct bits *bits, const struct kernort_inflate_code *distances, struct output *out, u32 symbol)
 {
-	static const u16 length_base[] = { 3,  4,  5,  6,  7,  8,  9,  10, 11,	13,  15,  17,  19,  23,	 27,
-					   31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258 };
-	static const u8 length_bits[] = { 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2,
-					  2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0 };
-	static const u16 distance_base[] = { 1,	  2,   3,   4,	 5,   7,    9,	  13,	17,   25,   33,	  49,	65,    97,    129,
-					     193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577 };
 	u32 length, distance;
 	int code;
 
@@ -167,12 +168,95 @@ static bool copy_match(struct bits *bits, const struct kernort_inflate_code *dis
 	return length == 0;
 }
 
+/* The bits of the longest match: two near codes and what follows each; and a literal before it. */
+#define FAST_BITS (3 * NEAR_BITS + 5 + 13)
+#define LENGTH_MAX 258u
+#define WORD 8u
+
+static void copy_near(u8 *to, u32 distance, u32 length)
+{
+	u8 *end = to + length;
+
+	if (distance >= WORD) {
+		for (; to < end; to += WORD)
+			memcpy(to, to - distance, WORD);
+		return;
+	}
+	for (; to < end; to++)
+		*to = to[-(ptrdiff_t)distance];
+}
+
+/*
+ * As inflate_codes(), as long as input and room are there for more than one turn can take: nothing has to be checked
+ * between. Stops before a symbol that it cannot decode, of whatever kind.
+ */
+static void inflate_fast(struct bits *bits, const struct kernort_inflate_code *literals,
+			 const struct kernort_inflate_code *distances, struct output *out)
+{
+	const u32 mask = (1u << NEAR_BITS) - 1;
+	u64 held = bits->held, word;
+	u32 count = bits->count, used = out->used;
+
+	static_assert(FAST_BITS <= 56, "a turn has the bits that it takes");
+	while (bits->in.left >= WORD && out->room - used > LENGTH_MAX + WORD) {
+		u32 entry, symbol, distance, length, taken;
+
+		if (count < 56) {
+			memcpy(&word, bits->in.at, WORD);
+			held |= word << count;
+			cursor_take(&bits->in, (63 - count) / 8);
+			count |= 56;
+		}
+		entry = literals->near[held & mask];
+		if (entry && entry >> 4 < 256) {
+			out->bytes[used++] = (u8)(entry >> 4);
+			held >>= entry & 15;
+			count -= entry & 15;
+			entry = literals->near[held & mask];
+		}
+		symbol = entry >> 4;
+		if (entry && symbol < 256) {
+			out->bytes[used++] = (u8)symbol;
+			held >>= entry & 15;
+			count -= entry & 15;
+			continue;
+		}
+		if (symbol < 257 || symbol - 257 >= sizeof(length_bits))
+			break;
+		taken = entry & 15;
+		length = length_base[symbol - 257] + (u32)(held >> taken & ((1u << length_bits[symbol - 257]) - 1));
+		taken += length_bits[symbol - 257];
+		entry = distances->near[held >> taken & mask];
+		symbol = entry >> 4;
+		if (!entry || symbol >= 30)
+			break;
+		taken += entry & 15;
+		distance = distance_base[symbol];
+		if (symbol >= 4) {
+			distance += (u32)(held >> taken & ((1u << (symbol / 2 - 1)) - 1));
+			taken += symbol / 2 - 1;
+		}
+		if (distance > used)
+			break;
+		held >>= taken;
+		count -= taken;
+		copy_near(out->bytes + used, distance, length);
+		used += length;
+	}
+	/* Of the last word only the bits that are counted. */
+	bits->held = count < 64 ? held & ((1ULL << count) - 1) : held;
+	bits->count = count;
+	out->used = used;
+}
+
 static bool inflate_codes(struct bits *bits, const struct kernort_inflate_code *literals, const struct kernort_inflate_code *distances,
 			  struct output *out)
 {
 	for (;;) { /* every turn consumes at least one bit */
-		int symbol = decode_symbol(bits, literals);
+		int symbol;
 
+		inflate_fast(bits, literals, distances, out);
+		symbol = decode_symbol(bits, literals);
 		if (symbol < 0)
 			return false;
 		if (symbol == 256)

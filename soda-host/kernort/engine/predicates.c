@@ -45,7 +45,7 @@ bool kernort_address_is_in(const struct kernort_ruleset *rules, u32 group, const
 	return is_in_ranges6(rules->addresses6 + in->first6, in->count6, address->bytes);
 }
 
-static bool port_is_in(const struct kernort_ruleset *rules, u32 group, u16 port)
+bool kernort_port_is_in(const struct kernort_ruleset *rules, u32 group, u16 port)
 {
 	const struct kernort_ruleset_port_range *ranges = rules->ports + rules->port_groups[group].first;
 	u32 low = 0, high = rules->port_groups[group].count;
@@ -93,8 +93,8 @@ static bool ends_match(const struct kernort_scene *scene, const struct kernort_r
 	u16 destination = is_swapped ? packet->source_port : packet->destination_port;
 
 	if ((rule->source_ports || rule->destination_ports) &&
-	    (!has_ports(packet) || !port_is_in(scene->rules, rule->source_ports, source) ||
-	     !port_is_in(scene->rules, rule->destination_ports, destination)))
+	    (!has_ports(packet) || !kernort_port_is_in(scene->rules, rule->source_ports, source) ||
+	     !kernort_port_is_in(scene->rules, rule->destination_ports, destination)))
 		return false;
 	return kernort_address_is_in(scene->rules, rule->source_addresses,
 				     is_swapped ? &packet->destination : &packet->source) &&

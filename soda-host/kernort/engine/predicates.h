@@ -17,6 +17,7 @@ struct kernort_scene {
 };
 
 /* Protocol, addresses, ports and flow of @rule. */
+bool kernort_port_is_in(const struct kernort_ruleset *rules, u32 group, u16 port);
 bool kernort_header_matches(const struct kernort_scene *scene, const struct kernort_ruleset_rule *rule);
 bool kernort_predicates_hold(const struct kernort_scene *scene, const struct kernort_ruleset_block *block);
 bool kernort_address_is_in(const struct kernort_ruleset *rules, u32 group, const struct kernort_address *address);

@@ -180,10 +180,9 @@ bool kernort_regex_assertion(const struct kernort_regex_run *run, u32 code, u32 
 }
 
 static int search(struct kernort_regex_run *run, const struct kernort_ruleset_regex *regex, const u8 *first, u32 from,
-		  struct kernort_regex_span *span)
+		  u32 *failed_at, struct kernort_regex_span *span)
 {
-	bool linear = regex->flags & KERNORT_REGEX_LINEAR, anchored = regex->flags & KERNORT_REGEX_ANCHORED;
-	u32 start, last = anchored ? 0 : run->length;
+	u32 start, last = regex->flags & KERNORT_REGEX_ANCHORED ? 0 : run->length;
 	int found;
 
 	for (start = from; start <= last; start++) {
@@ -194,21 +193,29 @@ static int search(struct kernort_regex_run *run, const struct kernort_ruleset_re
 				return 0;
 		}
 		found = kernort_regex_backtrack(run, start, &span->end);
-		if (found > 0)
-			span->start = start;
-		else if (found < 0 && linear)
-			return kernort_regex_pike(run, start, anchored, span);
+		span->start = *failed_at = start;
 		if (found)
 			return found;
 	}
 	return 0;
 }
 
+/* No more steps than @steps, or than a share of the work that is left. Returns how many that are. */
+static u32 allow(struct kernort_regex_run *run, u64 steps, const struct kernort_work *work)
+{
+	u64 share = kernort_work_left(work) / KERNORT_WORK_SHARE;
+
+	steps = steps < share ? steps : share;
+	run->steps = steps < 0xffffffff ? (u32)steps : 0xffffffff;
+	return run->steps;
+}
+
 int kernort_regex_search(const struct kernort_regex_tables *tables, const struct kernort_ruleset_regex *regex,
 			 const u8 *subject, u32 length, u32 from, struct kernort_regex_scratch *scratch,
-			 struct kernort_regex_span *span)
+			 struct kernort_work *work, struct kernort_regex_span *span)
 {
 	const u8 *first = regex->flags & KERNORT_REGEX_HAS_FIRST ? tables->sets[regex->first_set] : NULL;
+	bool is_linear = regex->flags & KERNORT_REGEX_LINEAR, is_anchored = regex->flags & KERNORT_REGEX_ANCHORED;
 	struct kernort_regex_run run = {
 		.code = tables->code + regex->first_word,
 		.code_count = regex->word_count,
@@ -217,15 +224,25 @@ int kernort_regex_search(const struct kernort_regex_tables *tables, const struct
 		.length = length,
 		.scratch = scratch,
 	};
-	u32 steps;
+	u64 wanted = (is_linear ? KERNORT_REGEX_STEPS_LINEAR : KERNORT_REGEX_STEPS) +
+		     (u64)KERNORT_REGEX_STEPS_PER_BYTE * length;
+	u32 allowed, failed_at = from;
 	int found;
 
 	/* The subject is a buffer of the engine: far below 2^28 bytes. */
 	if (length >= 1u << 28)
 		return -E2BIG;
-	steps = regex->flags & KERNORT_REGEX_LINEAR ? KERNORT_REGEX_STEPS_LINEAR : KERNORT_REGEX_STEPS;
-	run.steps = steps += KERNORT_REGEX_STEPS_PER_BYTE * length;
-	found = search(&run, regex, first, from, span);
-	scratch->steps += steps - run.steps;
+	/* First bytes are looked for without counting. */
+	kernort_work_spend(work, is_anchored ? 1 : 1 + (length - from) / KERNORT_WORK_SCAN_BYTES);
+	allowed = allow(&run, wanted, work);
+	found = search(&run, regex, first, from, &failed_at, span);
+	kernort_work_spend(work, allowed - run.steps);
+	if (found < 0 && is_linear) {
+		wanted = ~0ULL;
+		allowed = allow(&run, wanted, work);
+		found = kernort_regex_pike(&run, failed_at, is_anchored, span);
+		kernort_work_spend(work, allowed - run.steps);
+	}
+	work->is_cut |= found < 0 && allowed < wanted;
 	return found;
 }

@@ -4,14 +4,15 @@
  *
  * Two machines run the same words. The backtracker is fast on what rules and honest traffic are like; its steps are
  * counted. When they run out, a linear program starts again on Pike's machine, which needs no luck: every position of
- * the subject costs at most one visit of each word. Programs that look back or around have the backtracker only, and
- * a search that is cut off is told as such.
+ * the subject costs at most one visit of each word. Programs that look back or around have the backtracker only. Both end
+ * where the packet's work ends; a search that is cut off is told as such.
  */
 #ifndef KERNORT_REGEX_H
 #define KERNORT_REGEX_H
 
 #include "kernort_env.h"
 #include "kernort_ruleset.h"
+#include "work.h"
 
 #define KERNORT_REGEX_STACK 8192
 /* Steps of one search, and more per byte of the subject. A linear program has another machine to fall back on. */
@@ -57,7 +58,6 @@ struct kernort_regex_threads {
 
 /* Working memory of a search; contents mean nothing between searches. */
 struct kernort_regex_scratch {
-	u64 steps; /* spent in all searches so far */
 	union {
 		struct {
 			struct kernort_regex_choice stack[KERNORT_REGEX_STACK];
@@ -79,7 +79,7 @@ struct kernort_regex_run {
 	const u8 (*sets)[32];
 	const u8 *subject;
 	u32 length;
-	u32 steps; /* left */
+	u32 steps; /* left to the machine that runs */
 	struct kernort_regex_scratch *scratch;
 };
 
@@ -93,12 +93,13 @@ int kernort_regex_check(const struct kernort_regex_tables *tables, const struct 
  * kernort_regex_search() - the leftmost match that starts at @from or later
  * @regex: checked
  * @subject: @length bytes; assertions see nothing around them
+ * @work: spends of this, and no more than is left
  * @span: set when there is a match
  * Return: 1 for a match, 0 for none, -E2BIG when it was cut off.
  */
 int kernort_regex_search(const struct kernort_regex_tables *tables, const struct kernort_ruleset_regex *regex,
 			 const u8 *subject, u32 length, u32 from, struct kernort_regex_scratch *scratch,
-			 struct kernort_regex_span *span);
+			 struct kernort_work *work, struct kernort_regex_span *span);
 
 /* The machines; regex.c chooses. */
 int kernort_regex_backtrack(struct kernort_regex_run *run, u32 start, u32 *end);

@@ -29,13 +29,17 @@ static void enter(struct kernort_regex_threads *list, u32 word, u32 start)
 /*
  * Enters @word and all that is reached from it without a byte, best first. Each word is entered once, and puts at
  * most two on the pending stack while it takes itself off: the stack never holds more than words plus one.
+ * Returns false when the steps have run out.
  */
-static void follow(struct kernort_regex_run *run, struct kernort_regex_threads *list, u32 word, u32 at, u32 start)
+static bool follow(struct kernort_regex_run *run, struct kernort_regex_threads *list, u32 word, u32 at, u32 start)
 {
 	u32 *pending = run->scratch->pike.pending, count = 0, code, argument;
 
 	pending[count++] = word;
 	while (count) {
+		if (!run->steps)
+			return false;
+		run->steps--;
 		word = pending[--count];
 		if (word & LATE) {
 			list->dense[list->count++] =
@@ -82,6 +86,7 @@ static void follow(struct kernort_regex_run *run, struct kernort_regex_threads *
 				pending[count++] = word + 1;
 		}
 	}
+	return true;
 }
 
 /* Where a thread goes with @byte: KERNORT_RULESET_NONE for nowhere. */
@@ -104,8 +109,11 @@ static u32 after(const struct kernort_regex_run *run, u32 word, u8 byte)
 	}
 }
 
-/* Moves all threads over the byte at @at. Returns true if one has matched before it; worse ones are dropped. */
-static bool advance(struct kernort_regex_run *run, const struct kernort_regex_threads *now,
+/*
+ * Moves all threads over the byte at @at. Returns 1 if one has matched before it; worse ones are dropped. 0 if none has,
+ * -E2BIG when the steps have run out.
+ */
+static int advance(struct kernort_regex_run *run, const struct kernort_regex_threads *now,
 		    struct kernort_regex_threads *next, u32 at, struct kernort_regex_span *span)
 {
 	u32 i, word;
@@ -115,21 +123,22 @@ static bool advance(struct kernort_regex_run *run, const struct kernort_regex_th
 			continue;
 		if ((run->code[now->dense[i].word] & 0xff) == KERNORT_REGEX_MATCH) {
 			*span = (struct kernort_regex_span){ .start = now->dense[i].start, .end = at };
-			return true;
+			return 1;
 		}
 		if (at >= run->length)
 			continue;
 		word = after(run, now->dense[i].word, run->subject[at]);
-		if (word != KERNORT_RULESET_NONE)
-			follow(run, next, word, at + 1, now->dense[i].start);
+		if (word != KERNORT_RULESET_NONE && !follow(run, next, word, at + 1, now->dense[i].start))
+			return -E2BIG;
 	}
-	return false;
+	return 0;
 }
 
 int kernort_regex_pike(struct kernort_regex_run *run, u32 from, bool anchored, struct kernort_regex_span *span)
 {
 	struct kernort_regex_threads *now = &run->scratch->pike.lists[0], *next = &run->scratch->pike.lists[1], *swap;
 	bool matched = false;
+	int found;
 	u32 at;
 
 	/* Sparse sets need no contents, but what tells about undefined memory does not know that. */
@@ -137,12 +146,15 @@ int kernort_regex_pike(struct kernort_regex_run *run, u32 from, bool anchored, s
 	memset(next->sparse, 0, sizeof(next->sparse));
 	now->count = 0;
 	for (at = from; at <= run->length; at++) {
-		if (!matched && (at == from || !anchored))
-			follow(run, now, 0, at, at);
+		if (!matched && (at == from || !anchored) && !follow(run, now, 0, at, at))
+			return -E2BIG;
 		if (!now->count)
 			break;
 		next->count = 0;
-		matched |= advance(run, now, next, at, span);
+		found = advance(run, now, next, at, span);
+		if (found < 0)
+			return found;
+		matched |= found;
 		swap = now;
 		now = next;
 		next = swap;

@@ -48,7 +48,7 @@ static_assert(sizeof(struct kernort_ruleset_block) == 12, "block");
 static_assert(sizeof(struct kernort_ruleset_option) == 32, "option");
 static_assert(sizeof(struct kernort_ruleset_regex) == 24, "regular expression");
 static_assert(sizeof(struct kernort_ruleset_pattern) == 16, "pattern");
-static_assert(sizeof(struct kernort_ruleset_gram) == 12, "gram");
+static_assert(sizeof(struct kernort_ruleset_gram) == 16, "gram");
 static_assert(sizeof(struct kernort_ruleset_scanner) == 64, "scanner");
 static_assert(sizeof(struct kernort_ruleset_group) == 20, "group");
 static_assert(sizeof(struct kernort_ruleset_address_index) == 20, "address index");
@@ -267,18 +267,19 @@ static bool is_prefilter_good(const struct kernort_ruleset *rules)
 	for (i = 0; i < rules->counts[KERNORT_SECTION_PATTERNS]; i++) {
 		const struct kernort_ruleset_pattern *pattern = &rules->patterns[i];
 
-		if (pattern->length < 1 || pattern->length > 255 ||
+		if (pattern->length < 1 || pattern->length > KERNORT_PATTERN_BYTES_MAX ||
+		    pattern->ports >= rules->counts[KERNORT_SECTION_PORT_GROUPS] ||
 		    !is_range(rules, KERNORT_SECTION_BYTES, pattern->bytes, pattern->length) ||
 		    !is_rule_list_good(rules, pattern->first_rule, pattern->rule_count))
 			return false;
 	}
 	for (i = 0; i < rules->counts[KERNORT_SECTION_GRAMS]; i++)
 		if (rules->grams[i].pattern >= rules->counts[KERNORT_SECTION_PATTERNS] ||
-		    rules->grams[i].position > 255)
+		    (s32)rules->grams[i].position < -1 || (s32)rules->grams[i].position > 255)
 			return false;
 	for (i = 0; i < rules->counts[KERNORT_SECTION_SCANNERS]; i++)
 		for (j = 0; j < KERNORT_SCANNER_TABLES; j++)
-			if (rules->scanners[i].longest > 255 ||
+			if (rules->scanners[i].longest > KERNORT_PATTERN_BYTES_MAX ||
 			    !is_scanner_table_good(rules, &rules->scanners[i].tables[j]))
 				return false;
 	return true;

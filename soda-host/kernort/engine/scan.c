@@ -11,20 +11,21 @@
  */
 #include "scan.h"
 
-static u32 load_folded(const u8 *at, u32 width)
+static u32 load(const u8 *at)
 {
-	u32 gram = 0, i;
-
-	for (i = 0; i < width; i++)
-		gram |= (u32)(at[i] | 0x20) << 8 * i;
-	return gram;
-}
-
-static u64 load_word(const u8 *at)
-{
-	u64 word;
+	u32 word;
 
 	memcpy(&word, at, sizeof(word)); /* little-endian, like the table */
+	return word;
+}
+
+/* The same near the end of the bytes: what is not there is as good as any. */
+static u32 load_last(const u8 *bytes, u32 at, u32 length)
+{
+	u32 word = 0, i;
+
+	for (i = 0; i < 4 && i < length - at; i++)
+		word |= (u32)bytes[at + i] << 8 * i;
 	return word;
 }
 
@@ -40,73 +41,134 @@ static bool pattern_is_at(const struct kernort_ruleset *rules, const struct kern
 	return true;
 }
 
-static void look_closer(const struct kernort_ruleset *rules, const struct kernort_ruleset_scanner_table *table, u32 gram,
-			const u8 *bytes, u32 at, u32 length, const struct kernort_scan_sink *sink)
+/* Everything that a table's loop needs besides where it is. */
+struct scan {
+	const struct kernort_ruleset *rules;
+	const struct kernort_ruleset_scanner_table *table;
+	const u8 *bytes;
+	u32 length;
+	const struct kernort_scan_sink *sink;
+};
+
+static noinline void look_closer(const struct scan *scan, u32 gram, u32 next, u32 at)
 {
-	const u32 *head = rules->heads + table->heads + ((gram * KERNORT_GRAM_HASH) >> (32 - table->head_bits));
+	const struct kernort_ruleset *rules = scan->rules;
+	const u32 *head = rules->heads + scan->table->heads + (gram * KERNORT_GRAM_HASH >> (32 - scan->table->head_bits));
 	u32 i;
 
+	if (!kernort_work_begins(scan->sink->work))
+		return;
+	kernort_work_spend(scan->sink->work, head[1] - head[0]);
 	for (i = head[0]; i < head[1]; i++) {
 		const struct kernort_ruleset_gram *window = &rules->grams[i];
-		const struct kernort_ruleset_pattern *pattern = &rules->patterns[window->pattern];
+		const struct kernort_ruleset_pattern *pattern;
+		s64 start = (s64)at - (s32)window->position;
 
-		if (window->gram == gram && at >= window->position && pattern->length <= length - (at - window->position) &&
-		    pattern_is_at(rules, pattern, bytes + at - window->position))
-			sink->hit(sink->context, pattern);
+		if (window->gram != gram || (window->next && window->next != next) || start < 0)
+			continue;
+		pattern = &rules->patterns[window->pattern];
+		if (pattern->length + start <= scan->length && pattern_is_at(rules, pattern, scan->bytes + start))
+			scan->sink->hit(scan->sink->context, pattern);
 	}
 }
 
-/* A window that may be one of the table's: look at the mark's bit, then at the windows with this hash. */
-static void check(const struct kernort_ruleset *rules, const struct kernort_ruleset_scanner_table *table, u32 gram, u8 mark,
-		  const u8 *bytes, u32 at, u32 length, const struct kernort_scan_sink *sink)
+static inline u32 place_of(const struct scan *scan, u32 hash)
 {
-	if (mark >> (gram * KERNORT_GRAM_HASH >> KERNORT_MARK_BIT_SHIFT & 7) & 1)
-		look_closer(rules, table, gram, bytes, at, length, sink);
+	return hash >> KERNORT_MARK_SHIFT & ((1u << scan->table->mark_bits) - 1);
+}
+
+/* Windows of four bytes. Out of line, so that the loop keeps its registers. */
+static noinline void check_wide(const struct scan *scan, u32 at)
+{
+	const u8 *marks = scan->rules->marks + scan->table->marks;
+	u32 gram = load_last(scan->bytes, at, scan->length) | KERNORT_GRAM_FOLD, next = KERNORT_GRAM_FOLD;
+	u8 mark = marks[place_of(scan, gram * KERNORT_GRAM_HASH)];
+
+	if (scan->length - at > 4)
+		next |= load_last(scan->bytes, at + 4, scan->length);
+	if (KERNORT_MARKS_MEET(mark, marks[place_of(scan, next * KERNORT_GRAM_HASH)]))
+		look_closer(scan, gram, next, at);
 }
 
 /*
- * Four places in one load of eight bytes and, mostly, one branch. @mask keeps what windows of this width have of a
- * gram; it is a constant where this is called, so that there is one copy for each width.
+ * Every fourth place; four of them in one turn and, mostly, one branch. Most patterns have two windows side by
+ * side: a place is of interest if it has the mark of a first one and the next place that of a second one.
  */
-static inline void scan_table(const struct kernort_ruleset *rules, const struct kernort_ruleset_scanner_table *table,
-			      u32 width, u32 mask, const u8 *bytes, u32 from, u32 length,
-			      const struct kernort_scan_sink *sink)
+static void scan_wide(const struct scan *scan, u32 from)
 {
-	const u8 *marks = rules->marks + table->marks;
-	u32 places = (1u << table->mark_bits) - 1, at = from, end = length < width ? 0 : length - width + 1;
+	const u8 *bytes = scan->bytes, *marks = scan->rules->marks + scan->table->marks;
+	u32 places = (1u << scan->table->mark_bits) - 1, at = from;
+	u32 first, second, third, fourth, next;
 
-#define MARK(gram) marks[((gram) * KERNORT_GRAM_HASH >> KERNORT_MARK_SHIFT) & places]
-	for (; at + 8 <= length; at += 4) {
-		u64 word = load_word(bytes + at) | KERNORT_GRAM_FOLD * 0x100000001ULL;
-		u32 a = (u32)word & mask, b = (u32)(word >> 8) & mask, c = (u32)(word >> 16) & mask;
-		u32 d = (u32)(word >> 24) & mask;
-
-		if (!(MARK(a) | MARK(b) | MARK(c) | MARK(d)))
+#define MARK(place) marks[(load(bytes + (place)) | KERNORT_GRAM_FOLD) * KERNORT_GRAM_HASH >> KERNORT_MARK_SHIFT & places]
+	if (scan->length < 20 || at > scan->length - 20)
+		goto rest;
+	first = MARK(at);
+	for (; at + 20 <= scan->length; at += 16, first = next) {
+		second = MARK(at + 4);
+		third = MARK(at + 8);
+		fourth = MARK(at + 12);
+		next = MARK(at + 16);
+		if (likely(!(KERNORT_MARKS_MEET(first, second) | KERNORT_MARKS_MEET(second, third) |
+			     KERNORT_MARKS_MEET(third, fourth) | KERNORT_MARKS_MEET(fourth, next))))
 			continue;
-		check(rules, table, a, MARK(a), bytes, at, length, sink);
-		check(rules, table, b, MARK(b), bytes, at + 1, length, sink);
-		check(rules, table, c, MARK(c), bytes, at + 2, length, sink);
-		check(rules, table, d, MARK(d), bytes, at + 3, length, sink);
-	}
-	for (; at < end; at++) {
-		u32 gram = load_folded(bytes + at, width);
-
-		check(rules, table, gram, MARK(gram), bytes, at, length, sink);
+		check_wide(scan, at);
+		check_wide(scan, at + 4);
+		check_wide(scan, at + 8);
+		check_wide(scan, at + 12);
 	}
 #undef MARK
+rest:
+	for (; at < scan->length; at += 4)
+		check_wide(scan, at);
+}
+
+static noinline void check_narrow(const struct scan *scan, u32 mask, u32 at)
+{
+	u32 gram = (load_last(scan->bytes, at, scan->length) | KERNORT_GRAM_FOLD) & mask, hash = gram * KERNORT_GRAM_HASH;
+	u8 mark = scan->rules->marks[scan->table->marks + place_of(scan, hash)];
+
+	if (mark >> (hash >> KERNORT_MARK_BIT_SHIFT & 7) & 1)
+		look_closer(scan, gram, 0, at);
+}
+
+/*
+ * Windows of three bytes at every second place, or of one at every one. @mask keeps what a window has of four bytes. It
+ * and @stride are constants where this is called, so that there is one copy for each.
+ */
+static inline void scan_narrow(const struct scan *scan, u32 stride, u32 mask, u32 from)
+{
+	const u8 *bytes = scan->bytes, *marks = scan->rules->marks + scan->table->marks;
+	u32 places = (1u << scan->table->mark_bits) - 1, at = from, i;
+
+#define MARK(place) \
+	marks[((load(bytes + (place)) | KERNORT_GRAM_FOLD) & mask) * KERNORT_GRAM_HASH >> KERNORT_MARK_SHIFT & places]
+	for (; at + 3 * stride + 4 <= scan->length; at += 4 * stride) {
+		if (likely(!(MARK(at) | MARK(at + stride) | MARK(at + 2 * stride) | MARK(at + 3 * stride))))
+			continue;
+		for (i = 0; i < 4; i++)
+			check_narrow(scan, mask, at + i * stride);
+	}
+#undef MARK
+	for (; at < scan->length; at += stride)
+		check_narrow(scan, mask, at);
 }
 
 void kernort_scan(const struct kernort_ruleset *rules, u32 scanner, const u8 *bytes, u32 from, u32 length,
 		  const struct kernort_scan_sink *sink)
 {
 	const struct kernort_ruleset_scanner_table *tables = rules->scanners[scanner].tables;
+	struct scan scan = { .rules = rules, .bytes = bytes, .length = length, .sink = sink };
 
-	if (tables[0].mark_bits)
-		scan_table(rules, &tables[0], 4, 0xffffffff, bytes, from, length, sink);
-	if (tables[1].mark_bits)
-		scan_table(rules, &tables[1], 2, 0xffff, bytes, from, length, sink);
-	if (tables[2].mark_bits)
-		scan_table(rules, &tables[2], 1, 0xff, bytes, from, length, sink);
+	scan.table = &tables[0];
+	if (scan.table->mark_bits)
+		scan_wide(&scan, from);
+	scan.table = &tables[1];
+	if (scan.table->mark_bits)
+		scan_narrow(&scan, 2, 0xffffff, from);
+	scan.table = &tables[2];
+	if (scan.table->mark_bits)
+		scan_narrow(&scan, 1, 0xff, from);
 }
 
 static u64 group_key(u8 buffer, u8 ip_protocol, u8 direction, u8 side, u16 port)

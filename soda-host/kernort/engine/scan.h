@@ -3,10 +3,12 @@
 #define KERNORT_SCAN_H
 
 #include "ruleset.h"
+#include "work.h"
 
 struct kernort_scan_sink {
 	void (*hit)(void *context, const struct kernort_ruleset_pattern *pattern);
 	void *context;
+	struct kernort_work *work; /* spent on what is looked at more closely; when it is over, nothing more is */
 };
 
 /* Call @sink for every fast pattern of @scanner whose window lies in bytes[from, length). */

@@ -86,6 +86,7 @@ struct kernort_subject kernort_transform(struct kernort_engine *engine, const u8
 	for (i = 0; i < KERNORT_RULESET_TRANSFORMS && transforms[i] != KERNORT_TRANSFORM_NONE; i++) {
 		u8 *out = engine->transformed[i & 1];
 
+		kernort_work_spend(&engine->evaluation.work, subject.length);
 		subject.length = apply(transforms[i], out, subject.bytes, subject.length);
 		subject.bytes = out;
 	}

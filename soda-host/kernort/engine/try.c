@@ -182,16 +182,12 @@ static void note_match(struct kernort_engine *engine, u32 index)
 		engine->counters.alerts_dropped++;
 }
 
-static u64 steps_of(const struct kernort_engine *engine)
-{
-	return engine->evaluation.bytes_compared + engine->evaluation.regex.steps;
-}
-
 bool kernort_try_rule(struct kernort_engine *engine, u32 index, u8 mode)
 {
 	const struct kernort_ruleset_rule *rule = &engine->rules->rules[index];
 	const struct kernort_ruleset_block *failing;
 	struct kernort_message *message = NULL;
+	struct kernort_work *work = &engine->evaluation.work;
 	enum kernort_verdict verdict;
 	u64 before;
 
@@ -208,10 +204,11 @@ bool kernort_try_rule(struct kernort_engine *engine, u32 index, u8 mode)
 	if (!kernort_header_matches(&engine->scene, rule))
 		return true;
 	engine->counters.rules_tried++;
-	before = steps_of(engine);
+	before = work->spent;
+	kernort_work_spend(work, KERNORT_WORK_OF_RULE);
 	failing = failing_block(engine, rule, index, mode);
 	engine->uses[index].tried++;
-	engine->uses[index].steps += steps_of(engine) - before;
+	engine->uses[index].steps += work->spent - before;
 	if (failing) {
 		if (mode == KERNORT_ON_STREAM && (rule->flags & KERNORT_RULE_PREFILTERED)) {
 			struct kernort_side *side = &engine->flow->sides[engine->scene.side];

@@ -36,7 +36,7 @@ bool kernort_window_open(struct kernort_windows *windows, struct kernort_side *s
 	windows->owners[index] = side;
 	side->window = index;
 	side->window_used = 0;
-	side->window_start = side->inspected = side->bytes;
+	side->window_start = side->scanned = side->inspected = side->bytes;
 	return is_taken;
 }
 

@@ -235,7 +235,8 @@ static const struct protocol protocols[] = {
 static void feed_pieces(struct kernort_document *document, u32 side, const u8 *bytes, u32 length,
 			const struct protocol *protocol, u64 *looks)
 {
-	struct kernort_reader reader = { .look = ignore_look, .context = looks };
+	struct kernort_work work = { .limit = ~0ULL };
+	struct kernort_reader reader = { .look = ignore_look, .context = looks, .work = &work };
 
 	while (length > 0) {
 		u32 piece = 1 + random_below(length);
@@ -252,7 +253,8 @@ static void fuzz_conversation(u32 rounds, const struct protocol *protocol)
 {
 	struct kernort_document *document = calloc(1, sizeof(*document));
 	struct kernort_scratch *scratch = calloc(1, sizeof(*scratch));
-	struct kernort_reader reader = { .look = ignore_look };
+	struct kernort_work work = { .limit = ~0ULL };
+	struct kernort_reader reader = { .look = ignore_look, .work = &work };
 	u8 bytes[4096];
 	u64 looks = 0;
 	u32 round;

@@ -37,6 +37,7 @@ static void print_pike(const struct kernort_regex_tables *tables, const struct k
 					 .sets = tables->sets,
 					 .subject = subject,
 					 .length = length,
+					 .steps = 0xffffffff,
 					 .scratch = scratch };
 	struct kernort_regex_span span = { 0 };
 	int found;
@@ -67,11 +68,12 @@ int main(void)
 						       .sets = (const u8 (*)[32])sets,
 						       .set_count = head[5] };
 		struct kernort_regex_span span = { 0 };
+		struct kernort_work work = { .limit = ~0ULL };
 
 		if (kernort_regex_check(&tables, &regex)) {
 			printf("bad bad\n");
 		} else {
-			print_found(kernort_regex_search(&tables, &regex, subject, head[6], head[7], scratch, &span),
+			print_found(kernort_regex_search(&tables, &regex, subject, head[6], head[7], scratch, &work, &span),
 				    span);
 			printf(" ");
 			print_pike(&tables, &regex, subject, head[6], head[7], scratch);

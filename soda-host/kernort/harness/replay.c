@@ -26,6 +26,8 @@ static const struct kernort_engine_config replay_config = {
 static void print_alert(void *context, const struct kernort_detection *alert)
 {
 	(void)context;
+	if (alert->rule == KERNORT_NO_RULE)
+		return; /* the counters say it */
 	printf("%u %u %u %llu\n", alert->gid, alert->sid, alert->rev, (unsigned long long)alert->time_us);
 }
 
@@ -52,6 +54,10 @@ static void print_counters(const struct kernort_counters *counters)
 	PRINT(alerts_dropped);
 	PRINT(tries_cut);
 	PRINT(regex_cut);
+	PRINT(work);
+	PRINT(work_most);
+	PRINT(packets_cut);
+	PRINT(rules_cut);
 #undef PRINT
 }
 

@@ -31,8 +31,14 @@ struct kernort_engine_config {
 	u64 hash_key[2]; /* random, so that nobody can aim flows at one chain */
 };
 
+/* What the engine tells of itself has these instead of a rule's. */
+#define KERNORT_NO_RULE 0xffffffffu
+#define KERNORT_ENGINE_GID 65000
+#define KERNORT_ENGINE_SID_CUT 1 /* a packet was too costly: rules were left out (work.h) */
+#define KERNORT_ENGINE_MESSAGE_CUT "detection cut short: this traffic costs more work than it has earned"
+
 struct kernort_detection {
-	u32 rule; /* index in the table */
+	u32 rule; /* index in the table, or KERNORT_NO_RULE */
 	u32 gid, sid, rev;
 	u8 action, priority;
 	u64 time_us;
@@ -54,12 +60,14 @@ struct kernort_counters {
 	u64 segments_refused, segments_dropped, bytes_reassembled, windows_evicted, documents_evicted;
 	u64 tracks_evicted;
 	u64 rules_tried, matches, alerts, alerts_dropped, tries_cut, regex_cut;
+	u64 work, work_most; /* steps so far, and of one packet */
+	u64 packets_cut, rules_cut; /* packets whose work was spent, and rules that were therefore not tried on them */
 };
 
 /* What one rule has cost so far. */
 struct kernort_rule_use {
 	u32 tried, matched;
-	u64 steps; /* bytes that were searched, and steps of regular expressions */
+	u64 steps; /* of its share of the packets' work */
 };
 
 /* What suits a guest with @memory_bytes: some three per cent of them. All but the hash key. */

@@ -425,7 +425,9 @@ enum kernort_regex_code {
 /* A fast pattern, folded (every byte | 0x20), and the rules that it wakes. */
 struct kernort_ruleset_pattern {
 	u32 bytes; /* BYTES offset */
-	u32 length; /* 1 .. 255 */
+	u8 length; /* 1 .. 32 */
+	u8 side; /* enum kernort_group_side: which port of the packet must be one of `ports` */
+	u16 ports; /* PORT_GROUPS */
 	u32 first_rule; /* WORDS: rule indices, ascending */
 	u32 rule_count;
 };
@@ -433,11 +435,12 @@ struct kernort_ruleset_pattern {
 /* One window of a pattern in the hash of a scanner. */
 struct kernort_ruleset_gram {
 	u32 gram; /* the folded window, little-endian, upper bytes 0 when shorter than 4 */
+	u32 next; /* the window that must follow it; 0: any */
 	u32 pattern; /* PATTERNS */
-	u32 position; /* of the window in the pattern */
+	u32 position; /* of the window in the pattern; -1: it begins with the byte before */
 };
 
-/* Windows of one length (4, 2, 1 bytes). mark_bits == 0: none of this length. */
+/* Windows of one length. mark_bits == 0: none of this length. */
 struct kernort_ruleset_scanner_table {
 	u32 mark_bits; /* 0, or 6 .. 20: there are 1 << mark_bits marks, 0 where no window is */
 	u32 head_bits; /* 1 .. 20: there are (1 << head_bits) + 1 heads */
@@ -446,9 +449,10 @@ struct kernort_ruleset_scanner_table {
 };
 
 #define KERNORT_SCANNER_TABLES 3
+#define KERNORT_PATTERN_BYTES_MAX 32 /* longer ones are found by a part */
 
 struct kernort_ruleset_scanner {
-	struct kernort_ruleset_scanner_table tables[KERNORT_SCANNER_TABLES]; /* windows of 4, 2 and 1 bytes */
+	struct kernort_ruleset_scanner_table tables[KERNORT_SCANNER_TABLES]; /* windows of 4, 3 and 1 bytes at every 4th, 2nd and 1st place */
 	u32 pattern_count;
 	u32 longest; /* bytes of the longest pattern: what a streaming scan must keep */
 	u32 reserved[2];
@@ -458,6 +462,15 @@ struct kernort_ruleset_scanner {
 #define KERNORT_GRAM_HASH 0x9e3779b1u /* h = gram * this, modulo 2^32; head: h >> (32 - head_bits) */
 #define KERNORT_MARK_SHIFT 12 /* mark: (h >> 12) & ((1 << mark_bits) - 1); it has the bit (h >> 9) & 7 */
 #define KERNORT_MARK_BIT_SHIFT 9
+/*
+ * Marks of windows of four bytes. Patterns of eleven bytes and more have two windows side by side; each is of one of
+ * three lots, and a first window counts only before a second one of the same lot.
+ */
+#define KERNORT_MARK_LOTS 3
+#define KERNORT_MARK_FIRST 0x01 /* << lot: a first window */
+#define KERNORT_MARK_ALONE 0x08 /* a window of a shorter pattern */
+#define KERNORT_MARK_SECOND 0x10 /* << lot */
+#define KERNORT_MARKS_MEET(mark, next) ((mark) & ((next) >> 4 | KERNORT_MARK_ALONE))
 
 enum kernort_group_side {
 	KERNORT_SIDE_ANY, /* port is 0: for all */
@@ -467,7 +480,6 @@ enum kernort_group_side {
 
 /* Groups that are of no buffer. */
 #define KERNORT_GROUP_IP_ONLY 0xfe /* rules tried for the first packet of each direction of a flow */
-#define KERNORT_GROUP_CARRIER 0xff /* rules on messages, by a fast pattern in the payload that carries these */
 
 /* What to scan and which rules to try, by buffer, IP protocol, direction and port. Sorted by the first 8 bytes. */
 struct kernort_ruleset_group {

@@ -90,12 +90,14 @@ static size_t describe(char *text, const struct kernort_detection *found)
 
 static void log_alert(void *unused, const struct kernort_detection *found)
 {
-	const struct kernort_ruleset_rule *rule = &packets.rules.rules[found->rule];
+	const struct kernort_ruleset_rule *rule =
+		found->rule == KERNORT_NO_RULE ? NULL : &packets.rules.rules[found->rule];
 	const struct kernort_alert alert = {
 		.gid = found->gid, .sid = found->sid, .revision = found->rev, .severity = found->priority,
 	};
 	const struct kernort_piece tails[] = {
-		{ .bytes = packets.rules.bytes + rule->message, .length = rule->message_length },
+		{ .bytes = rule ? packets.rules.bytes + rule->message : (const u8 *)KERNORT_ENGINE_MESSAGE_CUT,
+		  .length = rule ? rule->message_length : sizeof(KERNORT_ENGINE_MESSAGE_CUT) - 1 },
 		{ .bytes = packets.evidence, .length = describe(packets.evidence, found) },
 	};
 

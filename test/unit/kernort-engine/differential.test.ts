@@ -15,6 +15,10 @@ const RUNS = 20
 /** No more are told of one packet. */
 const RULES_MAX = 15
 const PACKETS_MAX = 40
+/** Contents of one byte and more: longer than what is looked for of them. */
+const LENGTHS = 45
+const PLACES = [0, 1, 2, 3, 4, 5]
+const IN_ORDER = { next: () => ({ value: 0 }) }
 /** Few bytes, so that much matches and much nearly does; some fold to the same. */
 const byte = fc.constantFrom(0x61, 0x41, 0x62, 0x42, 0x00, 0x20, 0x31, 0xff)
 const bytes = (minLength: number, maxLength: number): fc.Arbitrary<Buffer> =>
@@ -84,6 +88,43 @@ describe('the detection engine on random rules and traffic', function () {
       ),
       { numRuns: RUNS, seed: 1 }
     )
+  })
+
+  it('finds a content of any length at any place, at the very end too', async () => {
+    const contents = Array.from({ length: LENGTHS }, (_, index) =>
+      Buffer.from(Array.from({ length: index + 1 }, (__, at) => 0x80 + ((index * 7 + at * 3) % 0x60)))
+    )
+    for (const protocol of ['udp', 'tcp'])
+      for (const first of Array.from({ length: LENGTHS / RULES_MAX }, (_, index) => index * RULES_MAX)) {
+        const some = contents.slice(first, first + RULES_MAX)
+        const sets = some.map((one): ObviousOption[] => [
+          {
+            kind: 'content',
+            bytes: one,
+            isNegated: false,
+            ignoresCase: false,
+            from: 0,
+            room: undefined,
+            isRelative: false
+          }
+        ])
+        const payloads = some.flatMap((one) =>
+          PLACES.flatMap((before) =>
+            PLACES.map((after) => Buffer.concat([Buffer.alloc(before, '.'), one, Buffer.alloc(after, '.')]))
+          )
+        )
+        const frames =
+          protocol === 'udp'
+            ? payloads.map((payload) => udpFrame(payload))
+            : payloads.flatMap((payload, port) =>
+                tcpConversation(payload, [3], IN_ORDER, { clientPort: 2000 + port })
+              )
+        const { told } = await alertsOf(protocol, sets, frames)
+        for (const [index, set] of sets.entries()) {
+          const expected = payloads.filter((payload) => holds(set, payload)).length
+          expect(told.get(index + 1), ruleOf(protocol, set, index + 1)).to.equal(expected)
+        }
+      }
   })
 
   it('tells of a stream what is in it, however it was cut and in whatever order it came', async () => {

@@ -150,7 +150,7 @@ describe('the scanner of a table', () => {
       fc.property(fc.uniqueArray(pattern, { minLength: 1, maxLength: 40 }), text, (patterns, subject) => {
         const encoder = new Encoder()
         const scanner = new ScannerWriter(encoder).write(
-          new Map(patterns.map((bytes, rule) => [bytes, [rule]]))
+          patterns.map((bytes, rule) => ({ bytes, side: 0, ports: 0, rules: [rule] }))
         )
         const lower = subject.toString('latin1').toLowerCase()
         const expected = patterns.flatMap((bytes, rule) => (lower.includes(bytes) ? [rule] : []))

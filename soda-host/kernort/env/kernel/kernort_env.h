@@ -6,6 +6,7 @@
 #define KERNORT_ENV_H
 
 #include <linux/build_bug.h>
+#include <linux/compiler.h>
 #include <linux/errno.h>
 #include <linux/math64.h>
 #include <linux/stddef.h>

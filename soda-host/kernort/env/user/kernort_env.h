@@ -22,6 +22,9 @@ typedef uint64_t u64;
 typedef int32_t s32;
 typedef int64_t s64;
 
+#define likely(condition) __builtin_expect(!!(condition), 1)
+#define noinline __attribute__((noinline))
+
 /* 64-bit division, which the kernel does not leave to the compiler on every machine. */
 static inline u64 div64_u64(u64 dividend, u64 divisor)
 {

@@ -64,7 +64,17 @@ export function isApplication(buffer: BufferName): boolean {
 function scanned(pattern: Uint8Array, block: Block): Uint8Array {
   const isDotted = block.transforms.includes('dotprefix') && pattern[0] === 0x2e
   const bytes = isDotted ? pattern.subarray(1) : pattern
-  return bytes.subarray(0, PATTERN_BYTES_MAX).map((byte) => byte | GRAM_FOLD)
+  return rarest(bytes.map((byte) => byte | GRAM_FOLD))
+}
+
+/** Of a long pattern, a part around what ordinary traffic is least likely to hold. */
+function rarest(bytes: Uint8Array): Uint8Array {
+  let best = { from: 0, score: -Infinity }
+  for (let from = 0; from + PATTERN_BYTES_MAX <= bytes.length; from++) {
+    const score = strength(bytes.subarray(from, from + PATTERN_BYTES_MAX))
+    if (score > best.score) best = { from, score }
+  }
+  return bytes.subarray(best.from, best.from + PATTERN_BYTES_MAX)
 }
 
 /** How rare a byte is, folded; from looking at traffic of many kinds. */
@@ -80,6 +90,16 @@ export function rarity(byte: number): number {
 function isOrdinary(bytes: Uint8Array): boolean {
   for (let at = 0; at + 4 <= bytes.length; at++) if (!isCommon(gramAt(bytes, at, 4))) return false
   return true
+}
+
+/** Above this a pattern is rare in traffic of any port. */
+const RARE_FROM = 6
+
+/** Would it be found often, wherever it is looked for? */
+export function isFrequent(bytes: Uint8Array): boolean {
+  let sum = 0
+  for (const byte of new Set(bytes)) sum += rarity(byte)
+  return bytes.length < 2 || sum < RARE_FROM || (bytes.length >= 4 && isOrdinary(bytes))
 }
 
 /** How unlikely traffic is to hold these bytes: the sum of their rarities. */

@@ -2,8 +2,8 @@
  * Which rules are looked at when: groups by buffer, IP protocol, direction and port, and the index of addresses.
  *
  * Every rule is entered once per situation in which it can match, either by its fast pattern or, without one, in
- * the list of its group. A rule that names few ports and would wake often is only in the groups of those: each group
- * that applies is one more scan over the traffic, so the others are in the one for all ports.
+ * the list of its group. Each group that applies is one more scan over the traffic, so fast patterns are in the groups for
+ * all ports, with the ports that they count on; only what ordinary traffic is full of is in groups of its ports.
  */
 import type { AddressGroup } from '../addresses.ts'
 import type { IpProtocol, Rule } from '../ast.ts'
@@ -11,9 +11,9 @@ import { bufferRow, type BufferName } from '../buffers.ts'
 import { protocolRow } from '../header.ts'
 import type { PortGroup } from '../ports.ts'
 import type { Encoder } from './encoder.ts'
-import { isApplication, strength, type FastPattern } from './fast-pattern.ts'
-import { BUFFER_HEADER, FLOW, GROUP_CARRIER, GROUP_IP_ONLY, IP, RULE_FLAG, SIDE } from './layout.ts'
-import { ScannerWriter } from './scanner.ts'
+import { isApplication, isFrequent, type FastPattern } from './fast-pattern.ts'
+import { BUFFER_HEADER, FLOW, GROUP_IP_ONLY, IP, RULE_FLAG, SIDE } from './layout.ts'
+import { ScannerWriter, type Pattern } from './scanner.ts'
 
 /** What the grouping needs of a rule. */
 export interface GroupedRule {
@@ -29,21 +29,25 @@ export interface GroupedRule {
 }
 
 interface Group {
-  readonly patterns: Map<string, number[]>
+  readonly patterns: Map<string, Pattern & { readonly rules: number[] }>
   readonly rules: number[]
 }
 
 /** Above this a rule counts as one for any port. */
 const PORTS_MAX = 64
-/** A fast pattern of this strength (`FastPattern`) is rare in traffic of other ports too. */
-const STRENGTH_FOR_ANY_PORT = 14
 /** Above this an address group counts as any: networks of the owner, not lists of strangers. */
 const ADDRESSES_MAX = 1n << 24n
 
-interface Port {
+/** The ports of a group, and those of the packet by which a pattern of it counts. */
+interface Place {
   readonly side: number
   readonly port: number
+  readonly filter?: Filter
 }
+
+type Filter = Pick<Pattern, 'side' | 'ports'>
+
+const ANY_PORT: Place = { side: SIDE.ANY, port: 0 }
 
 export class Grouping {
   private readonly encoder: Encoder
@@ -75,26 +79,53 @@ export class Grouping {
         ? flags & RULE_FLAG.IP_ONLY
           ? GROUP_IP_ONLY
           : BUFFER_HEADER
-        : flags & RULE_FLAG.TRANSACTION
-          ? GROUP_CARRIER
-          : bufferRow(buffer).code
+        : bufferRow(buffer).code
     for (const ip of protocolRow(rule.header).ip)
       for (const direction of directions(rule))
-        for (const { side, port } of portsOf(grouped, ip))
-          this.enter([code, IP[ip], direction, side, port], fast, index)
+        for (const { side, port, filter } of this.places(grouped, ip))
+          this.enter([code, IP[ip], direction, side, port], fast, index, filter)
   }
 
-  private enter(key: readonly number[], fast: FastPattern | undefined, index: number): void {
+  private enter(
+    key: readonly number[],
+    fast: FastPattern | undefined,
+    index: number,
+    filter: Filter = { side: SIDE.ANY, ports: 0 }
+  ): void {
     const name = key.join()
-    const group = this.groups.get(name) ?? { patterns: new Map<string, number[]>(), rules: [] }
-    this.groups.set(name, group)
-    if (fast === undefined) pushOnce(group.rules, index)
-    else {
-      const bytes = Buffer.from(fast.bytes).toString('latin1')
-      const rules = group.patterns.get(bytes) ?? []
-      group.patterns.set(bytes, rules)
-      pushOnce(rules, index)
+    const group = this.groups.get(name) ?? {
+      patterns: new Map<string, Pattern & { readonly rules: number[] }>(),
+      rules: []
     }
+    this.groups.set(name, group)
+    if (fast === undefined) {
+      pushOnce(group.rules, index)
+      return
+    }
+    const bytes = Buffer.from(fast.bytes).toString('latin1')
+    const of = `${filter.side},${filter.ports},${bytes}`
+    const pattern = group.patterns.get(of) ?? { bytes, ...filter, rules: [] }
+    group.patterns.set(of, pattern)
+    pushOnce(pattern.rules, index)
+  }
+
+  /** Where a rule is entered by its ports; several when it reads both ways. */
+  private places(grouped: GroupedRule, ip: IpProtocol): Place[] {
+    const { rule, fast, sourcePorts, destinationPorts } = grouped
+    if (ip !== 'tcp' && ip !== 'udp') return [ANY_PORT]
+    if (fast === undefined || isFrequent(fast.bytes)) {
+      const narrow = narrowPlaces(grouped)
+      if (narrow !== undefined || fast === undefined) return narrow ?? [ANY_PORT]
+    }
+    const isByDestination = destinationPorts !== undefined
+    const group = destinationPorts ?? sourcePorts
+    if (group === undefined) return [ANY_PORT]
+    const ports = this.encoder.ports(group, { text: '', offset: 0 })
+    const sides = isByDestination ? [SIDE.DESTINATION, SIDE.SOURCE] : [SIDE.SOURCE, SIDE.DESTINATION]
+    return (rule.header.isBidirectional ? sides : sides.slice(0, 1)).map((side) => ({
+      ...ANY_PORT,
+      filter: { side, ports }
+    }))
   }
 
   /** Reputation lists: true if an address of its own wakes the rule. */
@@ -123,7 +154,7 @@ export class Grouping {
     keys.sort((a, b) => compareKeys(a.key, b.key))
     for (const { key, group } of keys) {
       const [buffer = 0, ip = 0, direction = 0, side = 0, port = 0] = key
-      const scanner = scanners.write(group.patterns)
+      const scanner = scanners.write([...group.patterns.values()])
       const rules = this.encoder.words.addWords(group.rules)
       this.encoder.sections.GROUPS.u8(buffer, ip, direction, side)
         .u16(port, 0)
@@ -195,13 +226,10 @@ function isFew(group: AddressGroup): boolean {
   return group.v4.reduce((sum, { low, high }) => sum + high - low + 1n, 0n) <= ADDRESSES_MAX
 }
 
-/** Where a rule is entered by its ports; several when it reads both ways. */
-function portsOf({ rule, fast, sourcePorts, destinationPorts }: GroupedRule, ip: IpProtocol): Port[] {
-  const anyPort = [{ side: SIDE.ANY, port: 0 }]
-  const isRare = fast !== undefined && strength(fast.bytes) >= STRENGTH_FOR_ANY_PORT
-  if ((ip !== 'tcp' && ip !== 'udp') || isRare) return anyPort
+/** The groups of a rule's few ports; undefined: it names none, or many. */
+function narrowPlaces({ rule, sourcePorts, destinationPorts }: GroupedRule): Place[] | undefined {
   const { isBidirectional } = rule.header
-  const spread = (group: readonly { low: number; high: number }[], side: number, mirror: number): Port[] =>
+  const spread = (group: readonly { low: number; high: number }[], side: number, mirror: number): Place[] =>
     group.flatMap(({ low, high }) =>
       Array.from({ length: high - low + 1 }, (_, at) => low + at).flatMap((port) =>
         (isBidirectional ? [side, mirror] : [side]).map((where) => ({ side: where, port }))
@@ -209,5 +237,5 @@ function portsOf({ rule, fast, sourcePorts, destinationPorts }: GroupedRule, ip:
     )
   if (isNarrow(destinationPorts)) return spread(destinationPorts, SIDE.DESTINATION, SIDE.SOURCE)
   if (isNarrow(sourcePorts)) return spread(sourcePorts, SIDE.SOURCE, SIDE.DESTINATION)
-  return anyPort
+  return undefined
 }

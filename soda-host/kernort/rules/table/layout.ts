@@ -17,11 +17,15 @@ export const BLOCKS_MAX = 32
 export const FLOWBITS_MAX = 8192
 export const XBITS_MAX = 1024
 export const FLOWINTS_MAX = 256
-export const PATTERN_BYTES_MAX = 255
+export const PATTERN_BYTES_MAX = 32
 export const GRAM_HASH = 0x9e37_79b1
 export const GRAM_FOLD = 0x20
 export const MARK_SHIFT = 12
 export const MARK_BIT_SHIFT = 9
+export const MARK_LOTS = 3
+export const MARK_FIRST = 0x01
+export const MARK_ALONE = 0x08
+export const MARK_SECOND = 0x10
 
 /** Sections and the bytes of one entry. */
 export const SECTIONS = {
@@ -40,7 +44,7 @@ export const SECTIONS = {
   REGEXES: 24,
   REGEX_CODE: 4,
   PATTERNS: 16,
-  GRAMS: 12,
+  GRAMS: 16,
   HEADS: 4,
   MARKS: 1,
   SCANNERS: 64,
@@ -137,7 +141,6 @@ export const SIDE = codes(['ANY', 'DESTINATION', 'SOURCE'] as const)
 export const BUFFER_HEADER = 0
 export const BUFFER_ACTION = 1
 export const GROUP_IP_ONLY = 0xfe
-export const GROUP_CARRIER = 0xff
 
 export const IP = { tcp: 0x01, udp: 0x02, icmp: 0x04, icmp6: 0x08, other: 0x10 } as const
 

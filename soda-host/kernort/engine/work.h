@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * DOC: The work that a packet may cost
+ *
+ * One counter of steps for everything that is done for a packet: a step is about what comparing one byte costs.
+ * Attacker: sends what wakes many rules, makes expressions backtrack, or inflates a few bytes to many. Each packet earns
+ * its flow a credit, by its length; what a flow does not use it keeps, up to a bound, so that honest traffic, which
+ * needs a few steps a byte, never sees the end of it. When it is used up nothing more is tried for the packet, which is
+ * counted and told. A flow cannot use up another's.
+ */
+#ifndef KERNORT_WORK_H
+#define KERNORT_WORK_H
+
+#include "kernort_env.h"
+
+#define KERNORT_WORK_PER_PACKET 65536u
+#define KERNORT_WORK_PER_BYTE 128u /* of payload */
+#define KERNORT_WORK_AT_FIRST (1u << 20) /* that a flow begins with */
+#define KERNORT_WORK_KEPT_MAX (8u << 20)
+
+/* What things cost that are not counted byte by byte. */
+#define KERNORT_WORK_OF_RULE 16u
+#define KERNORT_WORK_OF_OPTION 4u
+#define KERNORT_WORK_OF_LOOK 512u /* at a message, whatever is in it */
+#define KERNORT_WORK_SCAN_BYTES 4u /* are scanned in one step */
+
+/*
+ * One search may take this part of what is left, so that after some that are dear there still is enough for many that are
+ * not.
+ */
+#define KERNORT_WORK_SHARE 8u
+
+struct kernort_work {
+	u64 spent, limit;
+	bool is_cut; /* something was not done because of the limit */
+};
+
+static inline bool kernort_work_is_over(const struct kernort_work *work)
+{
+	return work->spent >= work->limit;
+}
+
+static inline u64 kernort_work_left(const struct kernort_work *work)
+{
+	return kernort_work_is_over(work) ? 0 : work->limit - work->spent;
+}
+
+/* Is there work left to begin something? If not, that is remembered. */
+static inline bool kernort_work_begins(struct kernort_work *work)
+{
+	work->is_cut |= kernort_work_is_over(work);
+	return !kernort_work_is_over(work);
+}
+
+static inline void kernort_work_spend(struct kernort_work *work, u64 steps)
+{
+	work->spent += steps;
+}
+
+#endif
