@@ -62,6 +62,8 @@ struct kernort_events *kernort_events_init(void *memory, const struct kernort_ru
 
 	events->rules = events->evaluation.rules = rules;
 	events->evaluation.counters = &events->matching;
+	/* Texts are short, and none may use up what a rule that forbids needs. */
+	events->evaluation.work.limit = ~0ULL;
 	events->state.hash_key = hash_key;
 	for (i = 0; i < rules->counts[KERNORT_SECTION_EVENT_RULES]; i++) {
 		const struct kernort_ruleset_event_rule *rule = &rules->event_rules[i];

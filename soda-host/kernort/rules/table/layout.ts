@@ -5,7 +5,7 @@
  */
 
 export const MAGIC = 0x53454c5552544e4bn
-export const VERSION = 3
+export const VERSION = 4
 export const ALIGN = 16
 export const SIZE_MAX = 64 * 1024 * 1024
 export const NONE = 0xffff_ffff
