@@ -43,6 +43,7 @@ export const limits = z.strictObject({
 export const limitsPatch = z.strictObject({
   cpu: limits.shape.cpu.exactOptional(),
   cpuMax: limits.shape.cpuMax.unwrap().nullable().exactOptional(),
+  memoryBytes: limits.shape.memoryBytes.exactOptional(),
   outboundBitsPerSecond: limits.shape.outboundBitsPerSecond.unwrap().exactOptional(),
   outboundMaxBitsPerSecond: limits.shape.outboundMaxBitsPerSecond.unwrap().exactOptional()
 })
@@ -199,8 +200,11 @@ const amounts = z.strictObject({
 
 export const image = z.strictObject({ name: imageName, digest, sizeBytes: z.int().min(0) })
 
-/** The owner needs the machine: servers that allow it are frozen, or share so much CPU among all of them. */
-export const reclaimRequest = z.strictObject({ cpu: z.number().min(0.01).max(1024).exactOptional() })
+/** The owner needs the machine: servers that allow it are frozen, or share so much of it among all of them. */
+export const reclaimRequest = z.strictObject({
+  cpu: z.number().min(0.01).max(1024).exactOptional(),
+  memoryBytes: bytes.exactOptional()
+})
 
 export const capacity = z.strictObject({
   architecture: z.literal('x86_64'),

@@ -57,6 +57,26 @@ export class FreezeControl {
     return { [Symbol.asyncDispose]: release }
   }
 
+  /** `act` while the guest runs, and is not frozen meanwhile; undefined where its record wants it frozen. */
+  async awake<T>(act: () => Promise<T>): Promise<T | undefined> {
+    const attempt = async (): Promise<{ result?: T } | undefined> => {
+      if (this.#holds.size > 0) return undefined
+      if (isToBeFrozen(this.#book.record)) return {}
+      await this.#settle()
+      return { result: await act() }
+    }
+    for (;;) {
+      await this.held()
+      const turn = this.#turn.then(attempt)
+      this.#turn = turn.then(
+        () => undefined,
+        () => undefined
+      )
+      const done = await turn
+      if (done !== undefined) return done.result
+    }
+  }
+
   /** Nothing holds the guest any more. */
   async held(): Promise<void> {
     await Promise.all(this.#holds)

@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises'
 import { isDeepStrictEqual } from 'node:util'
 import type {
   LaunchSpec,
+  MemoryOutcome,
   OutputStream,
   ProgramExit,
   RunningServer,
@@ -9,7 +10,8 @@ import type {
   ServerLimits,
   ServerListener
 } from '../virtual-server/types.ts'
-import { HostError, isIShareError } from '../../src/errors.ts'
+import { Turns } from '../virtual-server/channel-turns.ts'
+import { hasCode, HostError, isIShareError } from '../../src/errors.ts'
 import { abortable } from './bell.ts'
 import { sizeOf, syncDirectory } from './durable-file.ts'
 import { GuestGone } from './ending.ts'
@@ -61,6 +63,9 @@ export class Guest {
   /** The listener of the guest there is: what an earlier one says is not heard any more. */
   #listener: ServerListener | undefined
   #isStarted = false
+  readonly #memoryTurns = new Turns()
+  /** What the guest there is was last asked to do with; undefined when we do not know. */
+  #memoryBytes: number | undefined
 
   constructor(book: ServerBook, components: GuestComponents, onExit: (exit: ProgramExit) => Promise<void>) {
     this.#book = book
@@ -129,11 +134,13 @@ export class Guest {
     this.#book.set({ hostCpu: this.#with.chooseCpu() })
     const launched = { ...this.#launchSpec(), log }
     this.#running = await this.#with.launcher.launch(launched, this.#listen())
+    this.#memoryBytes = launched.limits.memoryBytes
     sealedLog.follow()
     this.#book.commit({ process: this.#running.record, hostBoot: this.#with.hostBoot })
     // Changed meanwhile.
     await this.applyLimits(launched.limits)
     await abortable(this.#running.ready(signal), signal)
+    await this.setMemory()
     if (boots === 0) {
       const patience = AbortSignal.any([signal, AbortSignal.timeout(this.#with.timing.stagingMs)])
       await unlessGone(this.#running, this.#stage(this.#running, patience), patience)
@@ -148,6 +155,7 @@ export class Guest {
     if (process === undefined || this.isOfEarlierBoot) return false
     this.#running = await this.#with.launcher.adopt(this.#launchSpec(), process, this.#listen())
     if (this.#running === undefined) return false
+    this.#memoryBytes = undefined
     const sealedLog = await this.sealedLog()
     sealedLog.follow()
     return true
@@ -176,7 +184,29 @@ export class Guest {
     await this.#running?.stdinEnd(offset - this.#book.record.base.stdinBytes)
   }
 
-  /** What is on record, to the guest if there is one. `before`: what it has. @throws ERR_CGROUP */
+  /**
+   * How much memory the guest that there is may use; one that comes up later gets what is on record then.
+   * @returns undefined where nothing was to be done, or no guest is left for it
+   * @throws ERR_CGROUP
+   */
+  async setMemory(
+    bytesOf = (record: ServerRecord): number => presentLimits(record).memoryBytes
+  ): Promise<MemoryOutcome | undefined> {
+    using _turn = await this.#memoryTurns.take()
+    const memoryBytes = bytesOf(this.#book.record)
+    if (this.#running === undefined || this.#memoryBytes === memoryBytes) return undefined
+    this.#memoryBytes = undefined
+    try {
+      const outcome = await this.#running.setMemory(memoryBytes)
+      this.#memoryBytes = memoryBytes
+      return outcome
+    } catch (error) {
+      if (hasCode(error, 'ERR_CHANNEL_CLOSED')) return undefined
+      throw error
+    }
+  }
+
+  /** What is on record but for memory, to the guest if there is one. `before`: what it has. @throws ERR_CGROUP */
   async applyLimits(before?: ServerLimits): Promise<void> {
     const limits = presentLimits(this.#book.record)
     if (!isDeepStrictEqual(limits, before)) await this.#running?.setLimits(limits)
@@ -422,6 +452,7 @@ export class Guest {
     return {
       id: spec.id,
       limits: presentLimits(this.#book.record),
+      memoryCeilingBytes: spec.limits.memoryBytes,
       ...this.#with.bootFiles(imageDigest),
       ...(kernelDigest !== undefined && { kernelPath: this.#paths.kernel }),
       directory,

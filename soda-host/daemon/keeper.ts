@@ -29,15 +29,27 @@ import { Escalation } from './escalation.ts'
 import { FreezeControl } from './freeze-control.ts'
 import { Guest, type GuestComponents } from './guest.ts'
 import { LeaseWatch } from './lease-watch.ts'
-import { limitBehind, limitReason } from './limits-reached.ts'
+import { limitBehind, limitReason, memoryNotice } from './limits-reached.ts'
 import type { DaemonLog } from './log.ts'
 import { ServerBook, until, type BookComponents } from './server-book.ts'
 import { nextRestart, restartPauseMs, type LifeEnd } from './restart.ts'
-import { baseOf, isEnded, isRestartable, isToBeFrozen, noticed, type ServerRecord } from './server-record.ts'
+import {
+  baseOf,
+  grantedLimits,
+  isEnded,
+  isRestartable,
+  isToBeFrozen,
+  noticed,
+  presentLimits,
+  type ServerRecord
+} from './server-record.ts'
 
 export interface KeeperComponents extends BookComponents, GuestComponents {
   log: DaemonLog
 }
+
+/** What a server may use at most while its owner needs the machine; absent: as granted. */
+export type ReclaimedCaps = Partial<Pick<ServerRecord, 'reclaimCpuMax' | 'reclaimMemoryMaxBytes'>>
 
 /** A guest that is frozen for a purpose of the host's own. */
 export interface Standing extends AsyncDisposable {
@@ -126,12 +138,24 @@ export class Keeper {
     void this.#freezing.settleSoon()
   }
 
-  /** Other limits, from now on. @throws ERR_SERVER_STATE when it has ended, ERR_CGROUP when the kernel refuses them */
+  /**
+   * Other limits, from now on. Memory that it gives up is on record as given up when it is: who comes in between finds
+   * it promised still.
+   * @throws ERR_SERVER_STATE when it has ended, or other memory is wanted of one that is frozen; ERR_CGROUP when the
+   * kernel refuses them
+   */
   async setLimits(limits: Limits): Promise<void> {
-    const { state } = this.book.record
-    if (isEnded({ state })) throw new HostError('ERR_SERVER_STATE', `server ${this.book.id} is ${state}`)
+    const { memoryBytes } = grantedLimits(this.book.record)
+    if (limits.memoryBytes !== memoryBytes && this.book.record.frozenBy.length > 0)
+      throw new HostError('ERR_SERVER_STATE', `server ${this.book.id} is frozen: it cannot give memory back`)
+    if (limits.memoryBytes < memoryBytes)
+      await this.#setMemory((record) => presentLimits({ ...record, limits }).memoryBytes)
+    const { state, isDoomed } = this.book.record
+    if (isEnded({ state }) || isDoomed)
+      throw new HostError('ERR_SERVER_STATE', `server ${this.book.id} is ${state}`)
     this.book.commit({ limits }, 'resized')
     await this.guest.applyLimits()
+    await this.#setMemory()
   }
 
   /**
@@ -154,17 +178,29 @@ export class Keeper {
   /** Let it go on, unless the owner needs the machine. A no-op when it was not frozen. @throws ERR_CGROUP */
   async thaw(): Promise<void> {
     await this.#freezeBy('request', false)
+    await this.#setMemory()
   }
 
-  /** What the owner takes back: all of it, all but so much CPU, or nothing. @throws ERR_CGROUP */
-  async reclaim(what: 'frozen' | 'given' | number): Promise<void> {
-    const cap = typeof what === 'number' ? what : undefined
-    if (this.book.record.reclaimCpuMax !== cap) {
-      const { reclaimCpuMax: _before, ...rest } = this.book.record
-      this.book.replace(cap === undefined ? rest : { ...rest, reclaimCpuMax: cap })
+  /** What the owner takes back: all of it, all but so much, or nothing. @throws ERR_CGROUP */
+  async reclaim(what: 'frozen' | ReclaimedCaps): Promise<void> {
+    const caps = what === 'frozen' ? {} : what
+    const { reclaimCpuMax: cpuMax, reclaimMemoryMaxBytes: memoryMaxBytes, ...rest } = this.book.record
+    if (cpuMax !== caps.reclaimCpuMax || memoryMaxBytes !== caps.reclaimMemoryMaxBytes) {
+      this.book.replace({ ...rest, ...caps })
       await this.guest.applyLimits()
     }
     await this.#freezeBy('reclaim', what === 'frozen')
+    await this.#setMemory()
+  }
+
+  /** One that is frozen gets there when it is thawed. Its tenant is told. @throws ERR_CGROUP */
+  async #setMemory(
+    bytesOf = (record: ServerRecord): number => presentLimits(record).memoryBytes
+  ): Promise<void> {
+    const outcome = await this.#freezing.awake(() => this.guest.setMemory(bytesOf))
+    const { record } = this.book
+    if (outcome === undefined || record.isDoomed) return
+    this.book.commit(noticed(record, memoryNotice(bytesOf(record), outcome)), 'noticed')
   }
 
   /**
@@ -399,6 +435,7 @@ export class Keeper {
     try {
       await this.guest.applyLimits()
       await this.guest.moveTo(this.book.record.hostCpu ?? 0)
+      await this.#setMemory()
     } catch (error) {
       this.#with.log.warn(
         { id: this.book.id, err: error },

@@ -5,9 +5,9 @@
  * word about itself: whom a false one deceives is its own tenant.
  */
 import { MIB } from '../../src/constants.ts'
-import type { ProgramExit } from '../virtual-server/types.ts'
-import type { Limits, Reason } from './api.ts'
-import { grantedLimits, type ServerRecord } from './server-record.ts'
+import type { MemoryOutcome, ProgramExit } from '../virtual-server/types.ts'
+import type { Limits, Notice, Reason } from './api.ts'
+import { presentLimits, type ServerRecord } from './server-record.ts'
 
 type Limit = ServerRecord['limitsReached'][number]
 
@@ -22,7 +22,7 @@ const WORDS: Record<Limit, (limits: Limits) => string> = {
 }
 
 export function limitReason(limit: Limit, record: ServerRecord): Reason {
-  return { code: `${limit}-limit`, message: WORDS[limit](grantedLimits(record)) }
+  return { code: `${limit}-limit`, message: WORDS[limit](presentLimits(record)) }
 }
 
 /** What may be behind an end that was no success: the first that was reached of those that end programs. */
@@ -31,6 +31,18 @@ export function limitBehind(record: ServerRecord, exit: ProgramExit | undefined)
   const order: Limit[] = ['memory', 'processes', 'disk', 'files']
   const limit = order.find((each) => record.limitsReached.includes(each))
   return limit && limitReason(limit, record)
+}
+
+const HOW: Record<MemoryOutcome, string> = {
+  given: '',
+  forced: '; its kernel had to end processes for that',
+  refused: '; its kernel did not give the rest back in time, and is ended if it uses more'
+}
+
+/** That a program has another amount of memory now, and how its guest came to it. */
+export function memoryNotice(memoryBytes: number, outcome: MemoryOutcome): Reason & Pick<Notice, 'cause'> {
+  const message = `from now on it may use ${mib(memoryBytes)} of memory${HOW[outcome]}`
+  return { code: 'memory-resized', cause: outcome, message }
 }
 
 function mib(bytes: number): string {

@@ -235,7 +235,8 @@ export const operations: readonly Operation[] = [
   operation('setLimits', {
     method: 'PATCH',
     path: '/v1/servers/{id}/limits',
-    summary: 'Change what a living server may use, within what it was created with',
+    summary:
+      'Change what a living server may use, within what it was created with. Answered when memory that it gives up is free',
     body: api.limitsPatch,
     answer: api.server,
     run: async ({ host, id, body }) => json(await host.setLimits(id, body))
@@ -411,8 +412,8 @@ export const operations: readonly Operation[] = [
     method: 'PUT',
     path: '/v1/reclaim',
     summary:
-      'The owner needs the machine: servers whose tenants agreed are frozen or, with `cpu`, share so much CPU; ' +
-      'nothing new is taken. Stays over restarts',
+      'The owner needs the machine: servers whose tenants agreed are frozen or, with `cpu` or `memoryBytes`, share so ' +
+      'much of it; nothing new is taken. Stays over restarts',
     body: api.reclaimRequest,
     answer: api.capacity,
     run: async ({ host, body }) => json(await host.setReclaim(body))

@@ -7,10 +7,13 @@
  * none starts.
  */
 import { readFile, rm, writeFile } from 'node:fs/promises'
+import { MIB } from '../../src/constants.ts'
 import { hasCode, HostError } from '../../src/errors.ts'
+import { promised } from '../resources/admission.ts'
+import { memoryFloorBytes } from '../resources/limits.ts'
 import { reclaimRequest, type ReclaimRequest } from './api.ts'
 import { syncDirectory, writeDurably } from './durable-file.ts'
-import type { Keeper } from './keeper.ts'
+import type { Keeper, ReclaimedCaps } from './keeper.ts'
 import { grantedLimits, isEnded } from './server-record.ts'
 import type { StateDirectory } from './state-directory.ts'
 
@@ -64,7 +67,7 @@ export class Reclaim {
     const living = keepers.filter(({ book: { record } }) => !isEnded(record) && !record.isDoomed)
     const shares = sharesOf(this.#now, living)
     const results = await Promise.allSettled(
-      living.map(async (keeper) => keeper.reclaim(shares.get(keeper) ?? 'given'))
+      living.map(async (keeper) => keeper.reclaim(shares.get(keeper) ?? {}))
     )
     const errors = results.flatMap((result) =>
       // A guest that has just gone uses nothing.
@@ -78,16 +81,34 @@ export class Reclaim {
   }
 }
 
-/** Of those that may be taken from: frozen, or at most so much CPU, by their guarantees. */
+/** Of those that may be taken from: frozen, or at most so much, by their guarantees. */
 function sharesOf(
   request: ReclaimRequest | undefined,
   living: readonly Keeper[]
-): Map<Keeper, 'frozen' | number> {
+): Map<Keeper, 'frozen' | ReclaimedCaps> {
   if (request === undefined) return new Map()
   const yielding = living.filter(({ book }) => book.record.spec.mayFreeze === true)
-  if (request.cpu === undefined) return new Map(yielding.map((keeper) => [keeper, 'frozen']))
-  const { cpu } = request
-  const promisedCpu = (keeper: Keeper): number => grantedLimits(keeper.book.record).cpu
-  const total = yielding.reduce((sum, keeper) => sum + promisedCpu(keeper), 0)
-  return new Map(yielding.map((keeper) => [keeper, (cpu * promisedCpu(keeper)) / total]))
+  const { cpu, memoryBytes } = request
+  if (cpu === undefined && memoryBytes === undefined)
+    return new Map(yielding.map((keeper) => [keeper, 'frozen']))
+  const limits = yielding.map(({ book }) => grantedLimits(book.record))
+  const total = promised(limits)
+  return new Map(
+    yielding.map((keeper, index) => {
+      const own = limits[index] ?? total
+      const memory = ((memoryBytes ?? 0) * own.memoryBytes) / total.memoryBytes
+      return [
+        keeper,
+        {
+          ...(cpu !== undefined && { reclaimCpuMax: (cpu * own.cpu) / total.cpu }),
+          ...(memoryBytes !== undefined && { reclaimMemoryMaxBytes: noLessThanFloor(memory, keeper) })
+        }
+      ]
+    })
+  )
+}
+
+/** A guest must be able to do with it. */
+function noLessThanFloor(bytes: number, { book }: Keeper): number {
+  return Math.max(Math.floor(bytes / MIB) * MIB, memoryFloorBytes(book.record.spec.limits.memoryBytes))
 }

@@ -46,6 +46,8 @@ export const serverRecord = z.strictObject({
   frozenBy: frozenBy.default([]),
   /** A cap on top of its limits, while the owner needs the machine. */
   reclaimCpuMax: z.number().exactOptional(),
+  /** The same of memory. */
+  reclaimMemoryMaxBytes: z.number().exactOptional(),
   /** The launcher's own words, by which another daemon finds the guest again. */
   process: z
     .strictObject({ pid: z.int(), startTime: z.string(), cgroups: z.array(z.string()) })
@@ -172,8 +174,13 @@ export function noticed(
 /** The same, less what the owner takes back for a time. */
 export function presentLimits(record: ServerRecord): Limits {
   const granted = grantedLimits(record)
-  if (record.reclaimCpuMax === undefined) return granted
-  return { ...granted, cpuMax: Math.min(granted.cpuMax ?? Infinity, record.reclaimCpuMax) }
+  const { reclaimCpuMax = Infinity, reclaimMemoryMaxBytes = Infinity } = record
+  const cpuMax = Math.min(granted.cpuMax ?? Infinity, reclaimCpuMax)
+  return {
+    ...granted,
+    ...(cpuMax < Infinity && { cpuMax }),
+    memoryBytes: Math.min(granted.memoryBytes, reclaimMemoryMaxBytes)
+  }
 }
 
 /**

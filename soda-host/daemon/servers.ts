@@ -5,7 +5,9 @@
 import { isDeepStrictEqual } from 'node:util'
 import { HostError } from '../../src/errors.ts'
 import { admit, promised, type Slice } from '../resources/admission.ts'
+import { memoryFloorBytes } from '../resources/limits.ts'
 import { chooseCpu } from '../resources/cpu-balancer.ts'
+import { Turns } from '../virtual-server/channel-turns.ts'
 import type { ServerLauncher } from '../virtual-server/types.ts'
 import type { InboundPort } from '../switch/gateway/index.ts'
 import type { LeaseRequest, LimitsPatch, ReclaimRequest, ServerSpec } from './api.ts'
@@ -61,6 +63,8 @@ export interface Entry {
   snapshots: Snapshots
   /** Aborts when it is removed from the table. */
   gone: AbortController
+  /** Changes of its limits, one after the other: each is made of what the one before has left. */
+  resizing: Turns
   destroyed?: Promise<void>
 }
 
@@ -161,13 +165,14 @@ export class Servers {
   }
 
   /**
-   * Change what a living server may use, within what it was created with; what it gives up is free at once.
+   * Change what a living server may use, within what it was created with; what it gives up is free when this resolves.
    * @throws ERR_HOST_REQUEST beyond that, ERR_SLICE_FULL when what it gave up is somebody else's by now,
    * ERR_SERVER_STATE, ERR_SERVER_UNKNOWN
    */
   async setLimits(id: string, patch: LimitsPatch): Promise<ServerRecord> {
-    const { cpu, cpuMax, outboundBitsPerSecond, outboundMaxBitsPerSecond } = patch
-    const { keeper } = this.entry(id)
+    const { cpu, cpuMax, memoryBytes, outboundBitsPerSecond, outboundMaxBitsPerSecond } = patch
+    const { keeper, resizing } = this.entry(id)
+    using _turn = await resizing.take(this.closing)
     const { record } = keeper.book
     const { cpuMax: cap, ...rest } = grantedLimits(record)
     const newCap = cpuMax === undefined ? cap : (cpuMax ?? undefined)
@@ -175,10 +180,20 @@ export class Servers {
       ...rest,
       ...(cpu !== undefined && { cpu }),
       ...(newCap !== undefined && { cpuMax: newCap }),
+      ...(memoryBytes !== undefined && { memoryBytes }),
       ...(outboundBitsPerSecond !== undefined && { outboundBitsPerSecond }),
       ...(outboundMaxBitsPerSecond !== undefined && { outboundMaxBitsPerSecond })
     }
-    for (const name of ['outboundBitsPerSecond', 'outboundMaxBitsPerSecond'] as const)
+    const floorBytes = Math.min(
+      record.spec.limits.memoryBytes,
+      memoryFloorBytes(record.spec.limits.memoryBytes)
+    )
+    if (limits.memoryBytes < floorBytes)
+      throw new HostError(
+        'ERR_HOST_REQUEST',
+        `server ${id} needs ${floorBytes} bytes of memory at least; asked ${limits.memoryBytes}`
+      )
+    for (const name of ['memoryBytes', 'outboundBitsPerSecond', 'outboundMaxBitsPerSecond'] as const)
       if ((limits[name] ?? Infinity) > (record.spec.limits[name] ?? Infinity))
         throw new HostError(
           'ERR_HOST_REQUEST',
@@ -343,7 +358,7 @@ export class Servers {
       directory: this.#with.directory,
       assertRoom: (bytes) => this.#assertSnapshotRoom(bytes)
     })
-    const entry: Entry = { keeper, stdin, snapshots, gone: new AbortController() }
+    const entry: Entry = { keeper, stdin, snapshots, gone: new AbortController(), resizing: new Turns() }
     this.#entries.set(record.spec.id, entry)
     if (!record.isDoomed) keeper.open()
     void this.#removeInTime(entry)

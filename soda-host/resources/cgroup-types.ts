@@ -22,6 +22,11 @@ export interface ServerCgroup {
   usage(): Promise<CgroupUsage>
   /** New limits for what runs in it. @throws ERR_CGROUP when the kernel refuses one; the others may be set then */
   limit(knobs: GroupKnobs): Promise<void>
+  /**
+   * Another limit of memory, for what runs in it. False where the machine has no controller for that.
+   * @throws ERR_CGROUP when it uses more than that and does not let go of it (v1); v2 ends it all the same then
+   */
+  limitMemory(memoryMaxBytes: number): Promise<boolean>
   /** All that is in it, and what it forks, onto one CPU. False where the machine has no controller for that. */
   placeOn(hostCpu: number): Promise<boolean>
   /**

@@ -89,9 +89,19 @@ class V1Group implements ServerCgroup {
       await this.#write('cpu.cfs_period_us', CPU_PERIOD_MICROSECONDS)
       await this.#write('cpu.cfs_quota_us', knobs.cpuQuotaMicroseconds ?? NO_QUOTA)
     }
-    await this.#limitMemory(knobs.memoryMaxBytes)
+    await this.limitMemory(knobs.memoryMaxBytes)
     await this.#write('pids.max', knobs.hostProcessesMax)
     await this.#write('blkio.bfq.weight', knobs.ioWeight)
+  }
+
+  /** Memory and swap together, or a server could push its neighbours' pages out. Absent without swap accounting. */
+  async limitMemory(bytes: number): Promise<boolean> {
+    const names = ['memory.limit_in_bytes', 'memory.memsw.limit_in_bytes']
+    const before = await this.#read('memory.limit_in_bytes')
+    // Never the sum below the part: what grows begins with the sum.
+    if (bytes > Number(before)) names.reverse()
+    for (const name of names) await this.#write(name, bytes)
+    return before !== undefined
   }
 
   async placeOn(hostCpu: number): Promise<boolean> {
@@ -134,14 +144,6 @@ class V1Group implements ServerCgroup {
 
   async remove(): Promise<void> {
     await Promise.all(this.paths.map((path) => removeGroup(path)))
-  }
-
-  /** Memory and swap together, or a server could push its neighbours' pages out. Absent without swap accounting. */
-  async #limitMemory(bytes: number): Promise<void> {
-    const names = ['memory.limit_in_bytes', 'memory.memsw.limit_in_bytes']
-    // Never the sum below the part: what grows begins with the sum.
-    if (bytes > Number(await this.#read('memory.limit_in_bytes'))) names.reverse()
-    for (const name of names) await this.#write(name, bytes)
   }
 
   /** The first of our directories that has the file: each belongs to one controller. */

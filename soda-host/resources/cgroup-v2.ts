@@ -187,6 +187,10 @@ class V2Group implements ServerCgroup {
     for (const [name, value] of settings(knobs)) await this.#write(name, value)
   }
 
+  async limitMemory(bytes: number): Promise<boolean> {
+    return this.#write('memory.max', bytes)
+  }
+
   async placeOn(hostCpu: number): Promise<boolean> {
     return this.#write('cpuset.cpus', hostCpu)
   }

@@ -22,6 +22,7 @@ const NO_GROUP: ServerCgroup = {
   paths: [],
   usage: async () => ({ cpuSeconds: undefined, memoryPeakBytes: undefined, outOfMemoryKills: 0 }),
   limit: async () => undefined,
+  limitMemory: async () => false,
   placeOn: async () => false,
   freeze: async () => false,
   thaw: async () => false,

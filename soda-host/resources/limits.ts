@@ -6,8 +6,10 @@ import type { ServerLimits } from '../virtual-server/types.ts'
  * cgroups, jail, kernel arguments and writable layer all read from here.
  */
 export interface HostKnobs extends GroupKnobs {
-  /** `mem=` of the guest kernel. */
+  /** `mem=` of the guest kernel: all that it may ever use. */
   guestMemoryBytes: number
+  /** What of it it may use at first; undefined: all. */
+  usableMemoryBytes: number | undefined
   /** Size of the tmpfs that holds the guest's memory. */
   memoryFileSystemBytes: number
   /** Size of the sparse file behind the writable layer. */
@@ -56,9 +58,25 @@ function clamp(value: number, low: number, high: number): number {
 /** The kernel takes no smaller quota. */
 const CPU_QUOTA_MICROSECONDS_MIN = 1000
 
-/** Limits as granted → settings of the host. Pure. */
-export function hostKnobs(limits: ServerLimits): HostKnobs {
-  const guestMemoryBytes = Math.ceil(limits.memoryBytes / MIB) * MIB
+/** A guest kernel alone, with little to run in it. */
+const GUEST_MEMORY_MIN_BYTES = 32 * MIB
+/** What a guest kernel keeps for its own book on every page that there is, used or not (struct page), and tables. */
+const PAGE_BOOK_FRACTION = 1 / 32
+
+/** The least that a guest which was launched for so much memory can be asked to do with. Pure. */
+export function memoryFloorBytes(ceilingBytes: number): number {
+  return GUEST_MEMORY_MIN_BYTES + Math.ceil((ceilingBytes * PAGE_BOOK_FRACTION) / MIB) * MIB
+}
+
+/** In MiB, as guests count. */
+function wholeMib(bytes: number): number {
+  return Math.ceil(bytes / MIB) * MIB
+}
+
+/** Limits as granted → settings of the host; `ceilingBytes`: of memory, while it runs. Pure. */
+export function hostKnobs(limits: ServerLimits, ceilingBytes = limits.memoryBytes): HostKnobs {
+  const usableBytes = wholeMib(limits.memoryBytes)
+  const guestMemoryBytes = Math.max(usableBytes, wholeMib(ceilingBytes))
   return {
     cpuShares: clamp(limits.cpu * 1024, 2, 262_144),
     cpuWeight: clamp(limits.cpu * 100, 1, 10_000),
@@ -67,13 +85,14 @@ export function hostKnobs(limits: ServerLimits): HostKnobs {
         ? undefined
         : Math.max(CPU_QUOTA_MICROSECONDS_MIN, Math.round(limits.cpuMax * CPU_PERIOD_MICROSECONDS)),
     memoryMaxBytes: Math.ceil(
-      guestMemoryBytes * (1 + PAGE_TABLE_FRACTION) +
+      usableBytes * (1 + PAGE_TABLE_FRACTION) +
         OVERHEAD_BYTES +
         limits.processesMax * OVERHEAD_PER_PROCESS_BYTES
     ),
     hostProcessesMax: limits.processesMax + HOST_PROCESSES,
     ioWeight: clamp(limits.cpu * 100, 1, 1000),
     guestMemoryBytes,
+    usableMemoryBytes: usableBytes < guestMemoryBytes ? usableBytes : undefined,
     memoryFileSystemBytes: guestMemoryBytes + MEMORY_FILE_SLACK_BYTES,
     diskBytes: limits.diskBytes,
     outbound: {

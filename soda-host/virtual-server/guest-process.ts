@@ -13,8 +13,9 @@ const POLL_MS = 2
 export interface SpawnSpec {
   command: readonly [string, ...string[]]
   files: ServerFiles
-  /** Listening socket that the guest kernel inherits. */
+  /** Listening sockets that the guest kernel inherits: of the control channel, and for orders about its memory. */
   channelFd: number
+  balloonFd: number
   signal: AbortSignal
 }
 
@@ -23,13 +24,19 @@ export interface SpawnSpec {
  * @returns the first process of the jail, which takes all of it along when it dies
  * @throws ERR_JAIL with what the jail complained about
  */
-export async function spawnGuest({ command, files, channelFd, signal }: SpawnSpec): Promise<ProcessIdentity> {
+export async function spawnGuest({
+  command,
+  files,
+  channelFd,
+  balloonFd,
+  signal
+}: SpawnSpec): Promise<ProcessIdentity> {
   await using status = await open(files.status, 'w', 0o600)
   const [file, ...args] = command
   // Not execa: the chain outlives us, and takes descriptors beyond the standard three.
   const chain = spawn(file, args, {
-    // In the order of STATUS_FD and CHANNEL_FD.
-    stdio: ['ignore', 'ignore', 'ignore', status.fd, channelFd],
+    // In the order of STATUS_FD, CHANNEL_FD and BALLOON_FD.
+    stdio: ['ignore', 'ignore', 'ignore', status.fd, channelFd, balloonFd],
     detached: true,
     env: { PATH: hostPath() },
     cwd: '/'

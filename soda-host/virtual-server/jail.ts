@@ -12,7 +12,7 @@
  * so that nothing depends on the daemon's life.
  * Attacker: code that runs as the guest kernel. It finds its own uid, an empty file system of fixed size with five
  * files in it, of which one is writable and cannot grow beyond its size, no procfs, sysfs or device, a network
- * namespace with loopback only, the one inherited socket, the two files of its log's spool, to which it can append, and
+ * namespace with loopback only, the inherited sockets, the two files of its log's spool, to which it can append, and
  * the system calls of syscall-filter/allow-list.ts. What
  * each barrier holds when another falls is in docs/architecture/threat-model.md.
  */
@@ -21,10 +21,11 @@ import { JAIL_PATHS } from './uml-arguments.ts'
 /** Descriptors that the chain inherits beyond the standard three. */
 export const STATUS_FD = 3
 export const CHANNEL_FD = 4
+export const BALLOON_FD = 5
 /** Opened by the chain itself: see port-socket.ts of the switch. */
-export const NETWORK_FD = 5
+export const NETWORK_FD = 6
 /** The spool of the sealed log, opened by the first sh, with our rights. */
-export const LOG_FDS = [6, 7] as const
+export const LOG_FDS = [7, 8] as const
 
 /** The system-call filter: opened by the first sh, read and closed by bubblewrap. One digit: sh knows no others. */
 const FILTER_FD = 9
@@ -72,7 +73,7 @@ export interface JailSpec {
 }
 
 /** Waits for the rest, holding nothing of it but the console. */
-const KEEPER = `"$@" & exec ${[STATUS_FD, CHANNEL_FD, NETWORK_FD, ...LOG_FDS, FILTER_FD].map((fd) => `${fd}>&-`).join(' ')}; wait $!`
+const KEEPER = `"$@" & exec ${[STATUS_FD, CHANNEL_FD, BALLOON_FD, NETWORK_FD, ...LOG_FDS, FILTER_FD].map((fd) => `${fd}>&-`).join(' ')}; wait $!`
 
 function privilegeDrop(uid: number | undefined): string[] {
   const none = ['--no-new-privs', '--inh-caps=-all']
@@ -161,7 +162,7 @@ exec 2> "$log"
 while [ "$1" != -- ]; do echo $$ > "$1"; shift; done
 shift
 mkfifo -- "$pipe"
-tail -c ${CONSOLE_TAIL_BYTES} < "$pipe" > "$log" ${STATUS_FD}>&- ${CHANNEL_FD}>&- &
+tail -c ${CONSOLE_TAIL_BYTES} < "$pipe" > "$log" ${STATUS_FD}>&- ${CHANNEL_FD}>&- ${BALLOON_FD}>&- &
 echo $! > "$pid"
 exec ${FILTER_FD}< "$filter"
 [ -z "$spool" ] || exec ${LOG_FDS[0]}>> "$spool" ${LOG_FDS[1]}>> "$more"

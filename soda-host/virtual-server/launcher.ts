@@ -16,7 +16,7 @@ import { connectGuestChannel } from './channel.ts'
 import { listenForGuest } from './channel-socket.ts'
 import { consoleWritten } from './console-log.ts'
 import { spawnGuest } from './guest-process.ts'
-import { CHANNEL_FD, jailCommand, launchCommand, LOG_FDS, NETWORK_FD, uidOfSlot } from './jail.ts'
+import { BALLOON_FD, CHANNEL_FD, jailCommand, launchCommand, LOG_FDS, NETWORK_FD, uidOfSlot } from './jail.ts'
 import { writeJailFiles } from './jail-files.ts'
 import { killJail } from './jail-status.ts'
 import { isAlive, type ProcessIdentity } from './process-identity.ts'
@@ -67,7 +67,7 @@ class UmlLauncher implements ServerLauncher {
     const files = serverFiles(spec.directory)
     const cgroups = await this.#openCgroups()
     try {
-      const knobs = hostKnobs(spec.limits)
+      const knobs = hostKnobs(spec.limits, spec.memoryCeilingBytes)
       await forget(files, { keepsLayer: isAgain(spec) })
       await writeFile(files.cgroups, JSON.stringify(cgroups.pathsOf(spec.id)), { mode: 0o600 })
       const making = [
@@ -80,7 +80,7 @@ class UmlLauncher implements ServerLauncher {
       await Promise.allSettled(making)
       const [group, port] = await Promise.all(making)
       const identity = await this.#start(spec, files, { group, knobs, port })
-      return this.#serve(spec.id, files, { ...identity, cgroups: group.paths }, group, listener)
+      return this.#serve(spec, { ...identity, cgroups: group.paths }, group, listener)
     } catch (error) {
       await this.sweep({ ...spec, keepsLayer: isAgain(spec) }).catch((leftover: unknown) => {
         throw new AggregateError([error, leftover], 'a launch failed, and so did its clean-up')
@@ -95,8 +95,7 @@ class UmlLauncher implements ServerLauncher {
     listener: ServerListener
   ): Promise<RunningServer | undefined> {
     const cgroups = await this.#openCgroups()
-    if (isAlive(record))
-      return this.#serve(spec.id, serverFiles(spec.directory), record, cgroups.open(record.cgroups), listener)
+    if (isAlive(record)) return this.#serve(spec, record, cgroups.open(record.cgroups), listener)
     await removeGroup(cgroups.open(record.cgroups))
     await this.sweep({ ...spec, keepsLayer: true })
     return undefined
@@ -135,15 +134,16 @@ class UmlLauncher implements ServerLauncher {
   }
 
   #serve(
-    id: string,
-    files: ServerFiles,
+    { id, directory, limits }: LaunchSpec,
     record: ProcessRecord,
     group: ServerCgroup,
     listener: ServerListener
   ): RunningServer {
+    const files = serverFiles(directory)
+    const bootTimeoutMs = this.#bootTimeoutMs
     const channel = connectGuestChannel({ socketPath: files.channelSocket, listener })
     const setOutbound = async (rates: OutboundRates): Promise<void> => this.#network?.setOutbound(id, rates)
-    return new UmlServer({ record, files, group, channel, bootTimeoutMs: this.#bootTimeoutMs, setOutbound })
+    return new UmlServer({ record, limits, files, group, channel, bootTimeoutMs, setOutbound })
   }
 
   async #start(
@@ -156,6 +156,7 @@ class UmlLauncher implements ServerLauncher {
       ...knobs,
       processesMax: spec.limits.processesMax,
       channelFd: CHANNEL_FD,
+      balloonFd: BALLOON_FD,
       ...((isRestartable || boot > 0) && { boot }),
       ...(spec.log && { log: { ...spec.log, fds: LOG_FDS } }),
       ...(port && { network: { ...port, fd: NETWORK_FD } })
@@ -168,8 +169,9 @@ class UmlLauncher implements ServerLauncher {
     const bounds = { ...knobs, hostProcessesMax, isCountedApart }
     const jail = jailCommand({ ...bounds, ...paths, hostCpu, uid: uidOf(spec), command })
     const cable = port?.openSocket(NETWORK_FD) ?? []
-    // Our copy of the socket is closed before anybody connects: the guest alone shall accept.
+    // Our copies of the sockets are closed before anybody connects: the guest alone shall accept.
     await using socket = await listenForGuest(files.channelSocket)
+    await using balloon = await listenForGuest(files.balloonSocket)
     return await spawnGuest({
       command: launchCommand({
         ...files,
@@ -179,6 +181,7 @@ class UmlLauncher implements ServerLauncher {
       }),
       files,
       channelFd: socket.fd,
+      balloonFd: balloon.fd,
       signal: AbortSignal.timeout(this.#bootTimeoutMs)
     })
   }

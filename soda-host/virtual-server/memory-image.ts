@@ -9,10 +9,11 @@
  * it has no other files than its own to choose from, and what is read of its process is its own.
  */
 import { constants } from 'node:fs'
-import { open, readFile, readdir, type FileHandle } from 'node:fs/promises'
+import { open, readFile, readdir, statfs, type FileHandle } from 'node:fs/promises'
 import { HostError } from '../../src/errors.ts'
 import { fileContent, type ImagePart } from './guest-image.ts'
 import { namespaceProcesses } from './process-usage.ts'
+import { JAIL_PATHS } from './uml-arguments.ts'
 
 const PAGE_BYTES = 4096
 
@@ -26,6 +27,12 @@ interface Mapping {
   end: number
   offset: number
   inode: number
+}
+
+/** What the file of a guest's memory takes of the host's; `first`: the first process of the jail. */
+export async function heldMemoryBytes(first: number): Promise<number> {
+  const { blocks, bfree, bsize } = await statfs(`/proc/${first}/root${JAIL_PATHS.memory}`)
+  return (blocks - bfree) * bsize
 }
 
 /** `first`: the first process of the jail. @throws ERR_SERVER_STATE when no guest kernel is found in it */

@@ -6,6 +6,8 @@ export interface ServerFiles {
   disk: string
   /** Where the guest kernel accepts the control channel. Mode 0600: the daemon only. */
   channelSocket: string
+  /** Where it accepts orders about its memory; mode 0600 as well. */
+  balloonSocket: string
   /** Last part of the guest's console, written when the guest has ended. */
   consoleLog: string
   /** The console on its way there. */
@@ -28,6 +30,7 @@ export function serverFiles(directory: string): ServerFiles {
   return {
     disk: join(directory, 'disk.ext4'),
     channelSocket: join(directory, 'channel.sock'),
+    balloonSocket: join(directory, 'balloon.sock'),
     consoleLog: join(directory, 'console.log'),
     consolePipe: join(directory, 'console.pipe'),
     consolePid: join(directory, 'console.pid'),

@@ -57,6 +57,8 @@ export interface LaunchSpec {
   slot: number
   /** Host CPU number that this server is kept on. */
   hostCpu: number
+  /** Up to this much memory it may get while it runs, see `setMemory`; no less than its limit. @default that */
+  memoryCeilingBytes?: number
   /**
    * Number of this guest among those that have the writable layer one after the other; each launch needs a higher one.
    * 0: a fresh layer is made, otherwise the one in the directory is taken. @default 0
@@ -89,6 +91,13 @@ export interface ServerUsage {
 
 /** What a guest can come up against: memory, bytes and files on its disk, processes. */
 export type GuestLimit = 'memory' | 'disk' | 'files' | 'processes'
+
+/**
+ * How a guest came to the memory that it may use now. `given`: its kernel gave the rest back, or took more, as asked;
+ * `forced`: its kernel ended processes for that. `refused`: it did not do it in time, and only the host's limit holds,
+ * of which the guest may die.
+ */
+export type MemoryOutcome = 'given' | 'forced' | 'refused'
 
 /** Why the guest's processes are gone. */
 export interface ServerEnd {
@@ -188,11 +197,15 @@ export interface RunningServer {
   kill(): Promise<void>
   /** So far; after the end too, with the last figures. */
   usage(): Promise<ServerUsage>
-  /**
-   * Other limits for what runs: CPU share and cap now; less memory than before counts on the guest to give it back.
-   * @throws ERR_CGROUP when the kernel refuses them
-   */
+  /** Other limits for what runs, but for its memory. @throws ERR_CGROUP when the kernel refuses them */
   setLimits(limits: ServerLimits): Promise<void>
+  /**
+   * How much of its memory a guest that is not frozen may use, up to what it was launched with as its most. What it must
+   * not use is the host's again when this resolves, or the guest is killed for it; it waits for the guest, but not for
+   * long.
+   * @throws ERR_CGROUP when the kernel refuses the limit
+   */
+  setMemory(memoryBytes: number): Promise<MemoryOutcome>
   /** Onto another host CPU with everything that is in it. @throws ERR_CGROUP when not all of it could be moved */
   moveTo(hostCpu: number): Promise<void>
   /**

@@ -16,8 +16,11 @@ export interface UmlSpec {
   guestMemoryBytes: number
   /** Processes inside the guest; its init sets the guest kernel's own limit by it. */
   processesMax: number
-  /** Inherited listening socket of the control channel. */
+  /** Inherited listening sockets: of the control channel, and for orders about its memory. */
   channelFd: number
+  balloonFd: number
+  /** What it may use of its memory from the start; undefined: all. */
+  usableMemoryBytes?: number | undefined
   /** Number of this guest among those that have the writable layer; undefined: it is the first and the last. */
   boot?: number
   /** The sealed log, of a kernel that is stamped. */
@@ -61,6 +64,10 @@ export function umlArguments(spec: UmlSpec): string[] {
     'con0=null,fd:1',
     'quiet',
     `soda_channel.fd=${spec.channelFd}`,
+    `soda_balloon.fd=${spec.balloonFd}`,
+    ...(spec.usableMemoryBytes === undefined
+      ? []
+      : [`soda_balloon.usable=${Math.floor(spec.usableMemoryBytes / MIB)}`]),
     `ishare.processes=${spec.processesMax}`,
     ...(spec.boot === undefined ? [] : [`ishare.boot=${spec.boot}`]),
     ...(spec.log === undefined ? [] : logArguments(spec.log)),

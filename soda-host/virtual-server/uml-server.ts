@@ -1,13 +1,14 @@
 import type { OutboundRates } from '../switch/types.ts'
 import { setTimeout as delay } from 'node:timers/promises'
 import { HostError } from '../../src/errors.ts'
-import { hostKnobs } from '../resources/limits.ts'
+import { hostKnobs, type HostKnobs } from '../resources/limits.ts'
 import type { ServerCgroup } from '../resources/cgroup-types.ts'
 import type { GuestChannel } from './channel-types.ts'
 import { bury } from './guest-end.ts'
 import { openFilePart } from './guest-image.ts'
 import { allocatedBytes, copySparse } from './layer-copy.ts'
-import { openMemoryImage } from './memory-image.ts'
+import { orderMemory } from './memory-balloon.ts'
+import { heldMemoryBytes, openMemoryImage } from './memory-image.ts'
 import { isAlive, killProcess, processGone } from './process-identity.ts'
 import { namespaceUsage } from './process-usage.ts'
 import type { ServerFiles } from './server-files.ts'
@@ -16,6 +17,7 @@ import type {
   GuestFile,
   GuestImage,
   GuestSession,
+  MemoryOutcome,
   ProcessRecord,
   ProgramSpec,
   RunningServer,
@@ -27,6 +29,8 @@ import type {
 
 export interface UmlServerInit {
   record: ProcessRecord
+  /** As they are now. */
+  limits: ServerLimits
   files: ServerFiles
   group: ServerCgroup
   channel: GuestChannel
@@ -52,6 +56,7 @@ const DELIVERY_PATIENCE_MS = 30_000
 export class UmlServer implements RunningServer {
   readonly record: ProcessRecord
   readonly ended: Promise<ServerEnd>
+  #limits: ServerLimits
   readonly #files: ServerFiles
   readonly #group: ServerCgroup
   readonly #channel: GuestChannel
@@ -63,8 +68,9 @@ export class UmlServer implements RunningServer {
   #usage: ServerUsage = { cpuSeconds: 0, memoryPeakBytes: 0 }
   #isEnded = false
 
-  constructor({ record, files, group, channel, bootTimeoutMs, setOutbound }: UmlServerInit) {
+  constructor({ record, limits, files, group, channel, bootTimeoutMs, setOutbound }: UmlServerInit) {
     this.record = record
+    this.#limits = limits
     this.#files = files
     this.#group = group
     this.#channel = channel
@@ -137,9 +143,24 @@ export class UmlServer implements RunningServer {
 
   async setLimits(limits: ServerLimits): Promise<void> {
     this.#assertHere()
-    const knobs = hostKnobs(limits)
+    this.#limits = { ...limits, memoryBytes: this.#limits.memoryBytes }
+    const knobs = hostKnobs(this.#limits)
     await this.#group.limit(knobs)
     await this.#setOutbound(knobs.outbound)
+  }
+
+  /** More: the host's limit first. Less: the guest first, since its host ends what is beyond the limit. */
+  async setMemory(memoryBytes: number): Promise<MemoryOutcome> {
+    this.#assertHere()
+    const isMore = memoryBytes > this.#limits.memoryBytes
+    const limits = { ...this.#limits, memoryBytes }
+    const knobs = hostKnobs(limits)
+    if (isMore) await this.#group.limitMemory(knobs.memoryMaxBytes)
+    const outcome = await orderMemory(this.#files.balloonSocket, knobs.guestMemoryBytes)
+    this.#assertHere()
+    this.#limits = limits
+    if (!isMore) await this.#boundMemory(knobs)
+    return outcome
   }
 
   async moveTo(hostCpu: number): Promise<void> {
@@ -223,6 +244,16 @@ export class UmlServer implements RunningServer {
     this.#killReason ??= reason
     // Where a frozen process does not die, it does as soon as it may run.
     this.#group.thaw().catch(() => undefined)
+  }
+
+  /** Whatever the guest has done: with so much it goes on, or not at all. */
+  async #boundMemory({ memoryMaxBytes, memoryFileSystemBytes }: HostKnobs): Promise<void> {
+    const isBound = await this.#group.limitMemory(memoryMaxBytes).catch(() => undefined)
+    if (isBound === true) return
+    // v1 sets no limit that is exceeded; without cgroups we look ourselves, once.
+    if (isBound === false && (await heldMemoryBytes(this.record.pid)) <= memoryFileSystemBytes) return
+    this.#kill('killed by the host: it did not give memory back')
+    await this.ended
   }
 
   #assertHere(): void {

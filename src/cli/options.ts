@@ -29,6 +29,8 @@ export function positive(text: string): number {
 
 /** Seconds. @throws InvalidArgumentError */
 export const duration = parsedBy(parseDuration)
+/** Bytes. @throws InvalidArgumentError */
+export const size = parsedBy(parseSize)
 
 export function stateOption(command: Command): Command {
   return command
@@ -67,8 +69,8 @@ export interface WantedFlags {
 export function wantedOptions(command: Command): Command {
   return command
     .option('--cpu <number>', 'share of one CPU', positive)
-    .option('--memory <size>', 'memory of the virtual server, such as 512M', parsedBy(parseSize))
-    .option('--disk <size>', 'writable disk, such as 1G', parsedBy(parseSize))
+    .option('--memory <size>', 'memory of the virtual server, such as 512M', size)
+    .option('--disk <size>', 'writable disk, such as 1G', size)
     .option('--time <duration>', 'longest time the program may take, such as 2h', duration)
     .option('--image <name>', 'name or digest of an image')
     .option('--label <label>', 'the offer must carry it; may be repeated', collect)

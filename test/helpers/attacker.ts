@@ -8,7 +8,13 @@ import { listenForGuest } from '../../soda-host/virtual-server/channel-socket.ts
 import { consoleWritten } from '../../soda-host/virtual-server/console-log.ts'
 import { spawnGuest } from '../../soda-host/virtual-server/guest-process.ts'
 import { writeJailFiles } from '../../soda-host/virtual-server/jail-files.ts'
-import { CHANNEL_FD, jailCommand, launchCommand, uidOfSlot } from '../../soda-host/virtual-server/jail.ts'
+import {
+  BALLOON_FD,
+  CHANNEL_FD,
+  jailCommand,
+  launchCommand,
+  uidOfSlot
+} from '../../soda-host/virtual-server/jail.ts'
 import { killJail } from '../../soda-host/virtual-server/jail-status.ts'
 import { processGone } from '../../soda-host/virtual-server/process-identity.ts'
 import { serverFiles } from '../../soda-host/virtual-server/server-files.ts'
@@ -72,17 +78,24 @@ export async function attack(spec: LaunchSpec, options: AttackOptions): Promise<
     isCountedApart: countsByNamespace(),
     diskPath: files.disk,
     cpuinfoPath: files.cpuinfo,
-    command: umlArguments({ ...knobs, processesMax: spec.limits.processesMax, channelFd: CHANNEL_FD })
+    command: umlArguments({
+      ...knobs,
+      processesMax: spec.limits.processesMax,
+      channelFd: CHANNEL_FD,
+      balloonFd: BALLOON_FD
+    })
   })
   if (options.isUnfiltered === true) takeOff(jail, '--seccomp')
   const chain = launchCommand({ ...files, joinFiles: [], jail })
   const asUser = ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups'] as const
   try {
     await using socket = await listenForGuest(files.channelSocket)
+    await using balloon = await listenForGuest(files.balloonSocket)
     const identity = await spawnGuest({
       command: options.asUser === undefined ? chain : [...asUser, ...chain],
       files,
       channelFd: socket.fd,
+      balloonFd: balloon.fd,
       signal: AbortSignal.timeout(PATIENCE_MS)
     })
     await processGone(identity, AbortSignal.timeout(PATIENCE_MS))

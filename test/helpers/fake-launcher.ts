@@ -20,6 +20,7 @@ import type {
   GuestFile,
   GuestImage,
   GuestSession,
+  MemoryOutcome,
   LaunchSpec,
   ProcessRecord,
   ProgramSpec,
@@ -241,6 +242,11 @@ class FakeServer implements RunningServer {
 
   async setLimits(): Promise<void> {
     this.#assertHere()
+  }
+
+  async setMemory(): Promise<MemoryOutcome> {
+    this.#assertHere()
+    return 'given'
   }
 
   async moveTo(): Promise<void> {

@@ -3,7 +3,7 @@ import { Command } from 'commander'
 import { hostClient, type HostClient } from '../../../soda-host/client/index.ts'
 import { formatSize, readConfig } from '../../config/index.ts'
 import { SECOND_MS } from '../../constants.ts'
-import { duration, hostOptions, positive } from '../options.ts'
+import { duration, hostOptions, positive, size } from '../options.ts'
 import { printFacts, printJson } from '../output.ts'
 
 export interface HostFlags {
@@ -16,6 +16,7 @@ export interface HostFlags {
 interface Flags extends HostFlags {
   cpu?: number
   cpuMax?: number | null
+  memory?: number
   grace?: number
 }
 
@@ -27,6 +28,7 @@ export function resizeCommand(): Command {
     .argument('<server>', 'its id, as `ishare host ps` tells')
     .option('--cpu <number>', 'share of one CPU', positive)
     .option('--cpu-max <number>', 'never more, even of an idle CPU; `none` lifts that', cap)
+    .option('--memory <size>', 'such as 256M; what it gives up is free when this returns', size)
   return hostOptions(command).action(resize)
 }
 
@@ -91,10 +93,14 @@ export function reclaimCommand(): Command {
       'I need my machine now: freeze the virtual servers whose rules allow it, and take no new ones'
     )
     .option('--cpu <number>', 'do not freeze them, but leave them so much CPU in all', positive)
+    .option('--memory <size>', 'do not freeze them, but leave them so much memory in all', size)
   return hostOptions(command).action(async (flags: Flags) => {
-    const { cpu } = flags
+    const { cpu, memory } = flags
     const host = await openHost(flags)
-    await host.reclaim(cpu === undefined ? {} : { cpu })
+    await host.reclaim({
+      ...(cpu !== undefined && { cpu }),
+      ...(memory !== undefined && { memoryBytes: memory })
+    })
     await printServers(host, flags)
   })
 }
@@ -136,12 +142,13 @@ export async function openHost({ socketPath, stateDir, config }: HostFlags): Pro
 }
 
 async function resize(id: string, flags: Flags): Promise<void> {
-  const { cpu, cpuMax } = flags
+  const { cpu, cpuMax, memory } = flags
   const host = await openHost(flags)
   print(
     await host.setLimits(id, {
       ...(cpu !== undefined && { cpu }),
-      ...(cpuMax !== undefined && { cpuMax })
+      ...(cpuMax !== undefined && { cpuMax }),
+      ...(memory !== undefined && { memoryBytes: memory })
     }),
     flags
   )

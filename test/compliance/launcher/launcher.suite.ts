@@ -230,6 +230,23 @@ export function launcherSuite(underTest: LauncherUnderTest): void {
     expect(await codeOf(() => server.setLimits(spec.limits))).to.equal('ERR_CHANNEL_CLOSED')
   })
 
+  it('does with less memory than it was launched with, and with all of it again, adopted or not', async () => {
+    const { server, listener } = await start(shell('echo up; cat'))
+    await listener.until(({ outputBytes }) => outputBytes >= 3)
+    const { memoryBytes } = spec.limits
+    expect(await server.setMemory(memoryBytes * 0.75)).to.equal('given')
+    await server.release()
+    const limits = { ...spec.limits, memoryBytes: memoryBytes * 0.75 }
+    const next = { ...spec, limits, memoryCeilingBytes: memoryBytes }
+    const adopted = await underTest.launcher().adopt(next, server.record, listener)
+    await adopted?.ready()
+    expect(await adopted?.setMemory(memoryBytes)).to.equal('given')
+    await adopted?.stdinEnd(0)
+    expect(await listener.exited).to.deep.equal({ kind: 'status', status: 0 })
+    await adopted?.kill()
+    expect(await codeOf(async () => adopted?.setMemory(memoryBytes))).to.equal('ERR_CHANNEL_CLOSED')
+  })
+
   it('powers off as asked', async () => {
     const { server } = await launch()
     await server.powerOff()

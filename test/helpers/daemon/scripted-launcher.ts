@@ -53,6 +53,7 @@ export function scriptedLauncher(script: ScriptedGuest): ScriptedLauncher {
         kill: async () => leave('killed'),
         usage: async () => ({ cpuSeconds: 1, memoryPeakBytes: 2 }),
         setLimits: async () => undefined,
+        setMemory: async () => 'given',
         moveTo: async () => undefined,
         freeze: async () => undefined,
         thaw: async () => undefined,

@@ -104,6 +104,19 @@ function behavesAsGroups(open: () => Promise<Cgroups>): void {
     }
   })
 
+  it('changes the limit of memory alone, and says where there is none', async () => {
+    for (const bytes of [64 * MIB, 16 * MIB, 128 * MIB]) {
+      const isLimited = await group.limitMemory(bytes)
+      const files = group.paths.flatMap((path) =>
+        ['memory.limit_in_bytes', 'memory.max']
+          .map((name) => `${path}/${name}`)
+          .filter((file) => existsSync(file))
+      )
+      expect(isLimited).to.equal(files.length > 0)
+      for (const file of files) expect(readFileSync(file, 'utf8')).to.equal(`${bytes}\n`)
+    }
+  })
+
   it('moves what runs to another CPU, and what it forks from then on', async function () {
     const child = await joined(group, 'while :; do sleep 0.01; done')
     const [first = 0, second = first] = allowedCpus()

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { hostKnobs } from '../../../soda-host/resources/limits.ts'
+import { hostKnobs, memoryFloorBytes } from '../../../soda-host/resources/limits.ts'
 
 const MIB = 1024 * 1024
 const limits = { cpu: 1, memoryBytes: 64 * MIB, diskBytes: 100 * MIB, processesMax: 64, outputBytesMax: 1 }
@@ -24,6 +24,21 @@ describe('limits of a server as settings of the host', () => {
     expect(knobs.guestMemoryBytes).to.equal(64 * MIB)
     expect(knobs.memoryFileSystemBytes).to.be.greaterThan(knobs.guestMemoryBytes)
     expect(knobs.memoryMaxBytes).to.be.greaterThan(knobs.guestMemoryBytes)
+  })
+
+  it('lets a guest be larger than what it may use now, and bounds it by what it may use', () => {
+    const whole = hostKnobs({ ...limits, memoryBytes: 128 * MIB })
+    const part = hostKnobs(limits, 128 * MIB)
+    expect(part.guestMemoryBytes).to.equal(whole.guestMemoryBytes)
+    expect(part.memoryFileSystemBytes).to.equal(whole.memoryFileSystemBytes)
+    expect(part.memoryMaxBytes).to.equal(hostKnobs(limits).memoryMaxBytes)
+    expect(part.usableMemoryBytes).to.equal(64 * MIB)
+    expect(whole.usableMemoryBytes).to.equal(undefined)
+  })
+
+  it('leaves a large guest room for its book of pages when it is made small', () => {
+    expect(memoryFloorBytes(64 * MIB)).to.equal(34 * MIB)
+    expect(memoryFloorBytes(64 * 1024 * MIB)).to.be.greaterThan(1024 * MIB)
   })
 
   it('grants memory for each process that may be', () => {

@@ -19,7 +19,7 @@ const SPEC: JailSpec = {
   imagePath: '/state/image',
   diskPath: '/state/s/disk.ext4',
   cpuinfoPath: '/state/s/cpuinfo',
-  command: umlArguments({ guestMemoryBytes: 64 * 1024 * 1024, processesMax: 9, channelFd: 4 })
+  command: umlArguments({ guestMemoryBytes: 64 * 1024 * 1024, processesMax: 9, channelFd: 4, balloonFd: 5 })
 }
 
 /** Values that follow `option`. */
@@ -141,12 +141,12 @@ describe('jail command', () => {
 
 describe('command line of the guest kernel', () => {
   it('tells a kernel where its log goes and where it stood', () => {
-    const log = { fds: [6, 7], spoolFileBytes: 4096, bootNumber: 3, previousHead: 'ab'.repeat(32) } as const
-    const first = { fds: [6, 7], spoolFileBytes: 4096, bootNumber: 0 } as const
-    const spec = { guestMemoryBytes: 64 * 1024 * 1024, processesMax: 8, channelFd: 4 }
+    const log = { fds: [7, 8], spoolFileBytes: 4096, bootNumber: 3, previousHead: 'ab'.repeat(32) } as const
+    const first = { fds: [7, 8], spoolFileBytes: 4096, bootNumber: 0 } as const
+    const spec = { guestMemoryBytes: 64 * 1024 * 1024, processesMax: 8, channelFd: 4, balloonFd: 5 }
     const words = (given: GuestLog): string[] =>
       umlArguments({ ...spec, log: given }).filter((word) => word.startsWith('kernort.'))
-    const place = ['kernort.fd=6,7', 'kernort.spool=4096']
+    const place = ['kernort.fd=7,8', 'kernort.spool=4096']
     expect(words(log)).to.deep.equal([...place, 'kernort.boot=3', `kernort.previous=${'ab'.repeat(32)}`])
     expect(words(first)).to.deep.equal([...place, 'kernort.boot=0'])
   })
@@ -163,7 +163,7 @@ describe('command line of the guest kernel', () => {
 
   it('never rounds memory up beyond its limit', () => {
     expect(
-      umlArguments({ guestMemoryBytes: 64 * 1024 * 1024 + 1, processesMax: 1, channelFd: 4 })
+      umlArguments({ guestMemoryBytes: 64 * 1024 * 1024 + 1, processesMax: 1, channelFd: 4, balloonFd: 5 })
     ).to.include('mem=64M')
   })
 })
