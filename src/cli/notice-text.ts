@@ -11,6 +11,9 @@ const CAUSES: Record<string, string> = {
   'guest-out-of-memory': 'the host killed the virtual server for want of memory',
   'guest-halted': 'the virtual server powered off',
   'host-rebooted': 'the machine was started again',
+  given: 'its kernel did so, and nothing was lost',
+  forced: 'its kernel had to end processes for that',
+  refused: 'its kernel did not give back what was asked in time; it is ended if it uses more',
   ERR_CHANNEL_CLOSED: 'the virtual server was gone',
   ERR_BOOT_FAILED: 'the virtual server did not boot',
   ERR_BOOT_TIMEOUT: 'the virtual server did not boot in time'
@@ -28,7 +31,8 @@ const NOTICES: Record<string, string> = {
   ...LIMITS,
   restarting: 'the program is started again',
   'lease-ends': 'the lease ends soon; the program is stopped then',
-  'lease-extended': 'the lease goes on for longer'
+  'lease-extended': 'the lease goes on for longer',
+  'memory-resized': 'the provider has changed how much memory may be used'
 }
 
 /** `lease ends` where a clock on the wall helps. */
