@@ -8,6 +8,7 @@ import { statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { hostClient, type HostClient } from '../soda-host/client/index.ts'
 import { startDaemon } from '../soda-host/daemon/index.ts'
+import { diskShareBytes } from '../soda-host/daemon/limits.ts'
 import { GIB, KIB, MIB } from '../src/constants.ts'
 import { placesOf, processesOf } from '../test/helpers/daemon/footprint.ts'
 import { quietLog } from '../test/helpers/daemon/quiet-log.ts'
@@ -79,7 +80,7 @@ async function fill(
   const slice = {
     cpu: count * LIMITS.cpu,
     memoryBytes: count * LIMITS.memoryBytes,
-    diskBytes: count * LIMITS.diskBytes,
+    diskBytes: count * diskShareBytes(LIMITS.diskBytes),
     servers: count
   }
   undo.use(await startDaemon({ stateDir, socketPath, slice, artifactsPath }, { log: quietLog }))

@@ -4,4 +4,5 @@
  * @packageDocumentation
  */
 export type { Link } from '../daemon/api.ts'
+export { grantableDiskBytes } from '../daemon/limits.ts'
 export { hostClient, type HostClient, type HostClientInit } from './host-client.ts'

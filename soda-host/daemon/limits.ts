@@ -8,9 +8,25 @@ export const STDIN_BYTES_MAX = MIB
 /** Read from a spool or a tar, and written to a client, at a time. */
 export const CHUNK_BYTES = 256 * KIB
 
-/** What a server's sealed log may take, beside the disk that it is granted: an eighth of that, within bounds. */
+/** Of the disk that a server is granted, its sealed log may take an eighth beside it, within bounds. */
+const LOG_FRACTION = 1 / 8
+const LOG_BYTES_MIN = 16 * MIB
+const LOG_BYTES_MAX = GIB
+
+/** What a server's sealed log may take, beside the disk that it is granted. */
 export function logBytesMax(diskBytes: number): number {
-  return Math.min(Math.max(Math.ceil(diskBytes / 8), 16 * MIB), GIB)
+  return Math.min(Math.max(Math.ceil(diskBytes * LOG_FRACTION), LOG_BYTES_MIN), LOG_BYTES_MAX)
+}
+
+/** What a server that is granted so much disk may take of the host's: with its log. */
+export function diskShareBytes(diskBytes: number): number {
+  return diskBytes + logBytesMax(diskBytes)
+}
+
+/** The most disk that a server can be granted where so much is there. */
+export function grantableDiskBytes(thereBytes: number): number {
+  const ofLog = (thereBytes * LOG_FRACTION) / (1 + LOG_FRACTION)
+  return Math.max(0, Math.floor(thereBytes - Math.min(Math.max(ofLog, LOG_BYTES_MIN), LOG_BYTES_MAX)))
 }
 
 /** Servers on record, ended ones included: what is kept for its owner must not fill the table. */

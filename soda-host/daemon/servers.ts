@@ -10,7 +10,7 @@ import { chooseCpu } from '../resources/cpu-balancer.ts'
 import { Turns } from '../virtual-server/channel-turns.ts'
 import type { ServerLauncher } from '../virtual-server/types.ts'
 import type { InboundPort } from '../switch/gateway/index.ts'
-import type { LeaseRequest, LimitsPatch, ReclaimRequest, ServerSpec } from './api.ts'
+import type { LeaseRequest, Limits, LimitsPatch, ReclaimRequest, ServerSpec } from './api.ts'
 import { Balancer } from './balancer.ts'
 import { installedPath, type InstalledArtifacts } from './artifacts.ts'
 import { Bell, clockReaches } from './bell.ts'
@@ -18,7 +18,7 @@ import { Keeper, type KeeperComponents } from './keeper.ts'
 import type { Links } from './links.ts'
 import type { Outside } from './outside.ts'
 import { Reclaim } from './reclaim.ts'
-import { SERVERS_KEPT_MAX, type DaemonTiming } from './limits.ts'
+import { diskShareBytes, SERVERS_KEPT_MAX, type DaemonTiming } from './limits.ts'
 import type { DaemonLog } from './log.ts'
 import { choosePublished, type PublishConfig } from './published-ports.ts'
 import { until } from './server-book.ts'
@@ -115,7 +115,7 @@ export class Servers {
 
   /** What is promised of the slice. */
   get used(): Slice {
-    const { outboundBitsPerSecond, ...rest } = promised(this.#living.map(grantedLimits))
+    const { outboundBitsPerSecond, ...rest } = promised(this.#living.map(grantedLimits).map(takenOf))
     const used = { ...rest, diskBytes: rest.diskBytes + this.#snapshotBytes }
     // Not of a slice that says nothing about it.
     if (this.#init.slice.outboundBitsPerSecond === undefined) return used
@@ -324,9 +324,16 @@ export class Servers {
 
   /** `except`: whose limits these are to replace. @throws ERR_SLICE_FULL */
   #assertRoom(limits: ServerSpec['limits'], except?: ServerRecord): void {
-    const lived = this.#living.filter((record) => record !== except).map(grantedLimits)
+    const lived = this.#living
+      .filter((record) => record !== except)
+      .map(grantedLimits)
+      .map(takenOf)
     const { slice } = this.#init
-    const admission = admit({ ...slice, diskBytes: slice.diskBytes - this.#snapshotBytes }, lived, limits)
+    const admission = admit(
+      { ...slice, diskBytes: slice.diskBytes - this.#snapshotBytes },
+      lived,
+      takenOf(limits)
+    )
     if (admission.isRoom) return
     const short = admission.short.map(({ limit, asked, free }) => `${limit}: asked ${asked}, free ${free}`)
     throw new HostError('ERR_SLICE_FULL', `the slice has no room: ${short.join('; ')}`)
@@ -463,6 +470,11 @@ export class Servers {
       await this.#with.directory.removeServer(id)
     }
   }
+}
+
+/** What it takes of the slice: its sealed log lies beside its disk. */
+function takenOf(limits: Limits): Limits {
+  return { ...limits, diskBytes: diskShareBytes(limits.diskBytes) }
 }
 
 function same(record: ServerRecord, spec: ServerSpec): ServerRecord {

@@ -13,6 +13,7 @@ import {
   untilOutput
 } from '../helpers/daemon/server-spec.ts'
 import type { HostServer, HostServerSpec, HostSession, RunHost } from '../../irun/host.ts'
+import { diskShareBytes, grantableDiskBytes } from '../../soda-host/daemon/limits.ts'
 import { MIB, SECOND_MS } from '../../src/constants.ts'
 
 /** The slice of every host under test. */
@@ -79,7 +80,8 @@ export function runHostSuite(underTest: RunHostUnderTest): void {
       expect((await host.capacity()).used).to.deep.equal({
         cpu: spec.limits.cpu,
         memoryBytes: spec.limits.memoryBytes,
-        diskBytes: spec.limits.diskBytes,
+        // Its sealed log lies beside its disk.
+        diskBytes: diskShareBytes(spec.limits.diskBytes),
         servers: 1
       })
       await host.start(spec.id)
@@ -99,6 +101,14 @@ export function runHostSuite(underTest: RunHostUnderTest): void {
     it('refuses more of one thing than there is', async () => {
       const spec = serverSpec('true', { limits: { memoryBytes: SUITE_SLICE.memoryBytes + 1 } })
       expect(await codeOf(() => host.create(spec))).to.equal('ERR_SLICE_FULL')
+    })
+
+    it('keeps room for the log of each beside its disk', async () => {
+      const diskBytes = grantableDiskBytes(SUITE_SLICE.diskBytes)
+      const more = serverSpec('true', { limits: { diskBytes: diskBytes + 1 } })
+      expect(await codeOf(() => host.create(more))).to.equal('ERR_SLICE_FULL')
+      const most = serverSpec('true', { limits: { diskBytes } })
+      expect((await host.create(most)).limits.diskBytes).to.equal(diskBytes)
     })
 
     it('refuses an image that it does not have', async () => {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Command } from 'commander'
-import { hostClient } from '../../../soda-host/client/index.ts'
+import { grantableDiskBytes, hostClient } from '../../../soda-host/client/index.ts'
 import { readConfig, type Config } from '../../config/index.ts'
 import { ConfigError, isIShareError } from '../../errors.ts'
 import { loadOrCreateIdentity } from '../../identity/index.ts'
@@ -147,18 +147,19 @@ type Capacity = Awaited<ReturnType<ProviderInit['host']['capacity']>>
 
 function describe({ architecture, total, images }: Capacity, { rules, terms }: Policy, config: Config) {
   const { outboundBitsPerSecond } = config.slice
+  const diskBytes = grantableDiskBytes(total.diskBytes)
   return {
     slice: {
       architecture,
       cpu: total.cpu,
       memoryBytes: total.memoryBytes,
-      diskBytes: total.diskBytes,
+      diskBytes,
       outboundBitsPerSecond,
       count: total.servers
     },
     images,
     labels: config.labels,
-    rules: rules ?? defaultRules(total),
+    rules: rules ?? defaultRules({ ...total, diskBytes }),
     terms: { text: terms }
   }
 }

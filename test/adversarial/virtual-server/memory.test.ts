@@ -5,12 +5,12 @@
  * memory is the host's, and the neighbours notice nothing.
  */
 import { expect } from 'chai'
-import { existsSync } from 'node:fs'
 import { hostKnobs } from '../../../soda-host/resources/limits.ts'
 import { noCgroups } from '../../../soda-host/resources/cgroups.ts'
 import { heldMemoryBytes } from '../../../soda-host/virtual-server/memory-image.ts'
 import type { MemoryOutcome } from '../../../soda-host/virtual-server/types.ts'
 import { requires } from '../../helpers/capabilities.ts'
+import { leftoversOf } from '../../helpers/guest-processes.ts'
 import { realGuests, shell, type Guest, type Guests } from '../../helpers/guests.ts'
 
 const MIB = 1024 * 1024
@@ -47,13 +47,18 @@ describe('a guest that is to give memory back', function () {
     return guest
   }
 
-  /** Asked to do with less, it does, or it is gone. */
-  async function shrunk({ server }: Guest): Promise<{ outcome: MemoryOutcome; isAlive: boolean }> {
-    const { pid } = server.record
+  /** Asked to do with less, it does. */
+  async function shrunk({ server }: Guest): Promise<MemoryOutcome> {
     const outcome = await server.setMemory(SMALL_BYTES)
-    const isAlive = existsSync(`/proc/${pid}/root/linux`)
-    if (isAlive) expect(await heldMemoryBytes(pid)).to.be.at.most(SMALL_BYTES)
-    return { outcome, isAlive }
+    expect(await heldMemoryBytes(server.record.pid)).to.be.at.most(SMALL_BYTES)
+    return outcome
+  }
+
+  /** Asked to do with less, it is gone, and all that it had with it. */
+  async function endsOfIt({ server, spec }: Guest): Promise<void> {
+    expect(await server.setMemory(SMALL_BYTES)).to.equal('refused')
+    expect((await server.ended).kind).to.be.oneOf(['panic', 'killed', 'out-of-memory'])
+    expect(await leftoversOf(spec)).to.deep.equal([])
   }
 
   // sort keeps all of a line, and waits for its end.
@@ -61,7 +66,7 @@ describe('a guest that is to give memory back', function () {
 
   it('loses the program that holds it, and goes on', async () => {
     const guest = await holder(`{ ${EATS} >/dev/null; } 2>&1 & cat`)
-    expect(await shrunk(guest)).to.deep.equal({ outcome: 'forced', isAlive: true })
+    expect(await shrunk(guest)).to.equal('forced')
     await guest.server.stdin(0, Buffer.from('still here\n'))
     await guest.listener.until((seen) => seen.text('stdout').includes('still here'))
   })
@@ -70,18 +75,14 @@ describe('a guest that is to give memory back', function () {
     const guest = await holder(
       'dd if=/dev/zero of=/work/big bs=1M count=40 2>/dev/null; cat /work/big > /dev/null; echo held; cat'
     )
-    expect(await shrunk(guest)).to.deep.equal({ outcome: 'given', isAlive: true })
+    expect(await shrunk(guest)).to.equal('given')
   })
 
   const TMPFS = `mkdir /work/t; mount -t tmpfs -o size=100m none /work/t
 dd if=/dev/zero of=/work/t/big bs=1M count=90 2>/dev/null; echo held; while :; do sleep 1; done`
 
   it('ends when it keeps it where no program can be ended for it', async () => {
-    const guest = await holder(TMPFS)
-    const { outcome, isAlive } = await shrunk(guest)
-    expect(outcome).to.equal('refused')
-    expect(isAlive).to.equal(false)
-    expect((await guest.server.ended).kind).to.be.oneOf(['panic', 'killed', 'out-of-memory'])
+    await endsOfIt(await holder(TMPFS))
   })
 
   it('is bounded by its group from then on, whatever its kernel has said', async function () {
@@ -95,7 +96,6 @@ dd if=/dev/zero of=/work/t/big bs=1M count=90 2>/dev/null; echo held; while :; d
 
   it('has no more of it where the machine has no cgroups either', async () => {
     await using apart = await realGuests('tiny', { cgroups: noCgroups('none, for this test') })
-    const guest = await holder(TMPFS, apart)
-    expect((await shrunk(guest)).isAlive).to.equal(false)
+    await endsOfIt(await holder(TMPFS, apart))
   })
 })

@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { hostClient, type HostClient } from '../../../soda-host/client/index.ts'
+import { diskShareBytes } from '../../../soda-host/daemon/limits.ts'
 import { switchNamespace } from '../../../soda-host/switch/addresses.ts'
 import { inside } from '../../../soda-host/switch/commands.ts'
 import { MIB } from '../../../src/constants.ts'
@@ -47,7 +48,12 @@ export async function openMill(artifactsPath: string, guests = 4): Promise<Mill>
   const directory = undo.use(await temporaryDirectory()).path
   const stateDir = join(directory, 'state')
   const socketPath = join(directory, 'run', 'host.sock')
-  const slice = { cpu: 1, memoryBytes: guests * 128 * MIB, diskBytes: guests * 64 * MIB, servers: guests }
+  const slice = {
+    cpu: 1,
+    memoryBytes: guests * 128 * MIB,
+    diskBytes: guests * diskShareBytes(64 * MIB),
+    servers: guests
+  }
   const daemon = await startDaemonProcess(
     { stateDir, socketPath, slice, artifactsPath },
     // Ctrl+C at a terminal is for us alone: the daemon is needed to end the guests.

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { hostClient, type HostClient } from '../../../soda-host/client/index.ts'
 import type { DaemonConfig } from '../../../soda-host/daemon/index.ts'
-import { SNAPSHOTS_MAX } from '../../../soda-host/daemon/limits.ts'
+import { diskShareBytes, logBytesMax, SNAPSHOTS_MAX } from '../../../soda-host/daemon/limits.ts'
 import { MIB } from '../../../src/constants.ts'
 import { SUITE_SLICE } from '../../compliance/run-host.suite.ts'
 import { startDaemonProcess, type DaemonProcess } from '../../helpers/daemon/daemon-process.ts'
@@ -35,7 +35,7 @@ describe('snapshots', function () {
     config = {
       stateDir: join(directory, 'state'),
       socketPath: join(directory, 'run', 'host.sock'),
-      slice: { ...SUITE_SLICE, diskBytes: 256 * MIB, servers: 4 },
+      slice: { ...SUITE_SLICE, diskBytes: 256 * MIB + 4 * logBytesMax(0), servers: 4 },
       artifactsPath: await fakeArtifacts(join(directory, 'artifacts'))
     }
     host = resources.use(hostClient({ socketPath: config.socketPath }))
@@ -130,7 +130,9 @@ describe('snapshots', function () {
     await host.stop(large, { graceMs: 0 })
     await host.wait(large)
     const held = (await host.snapshots(large))[0]?.bytes ?? 0
-    expect((await host.capacity()).used.diskBytes).to.equal(16 * MIB + taken + 32 * MIB + held)
+    expect((await host.capacity()).used.diskBytes).to.equal(
+      diskShareBytes(16 * MIB) + taken + diskShareBytes(32 * MIB) + held
+    )
   })
 
   it('are whole or not there, wherever the daemon dies', async () => {
