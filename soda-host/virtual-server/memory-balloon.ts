@@ -97,9 +97,9 @@ class Conversation {
   /** @throws when the connection ends, or by `signal` */
   async outcome(signal: AbortSignal): Promise<MemoryOutcome> {
     this.#order()
-    for (let next = this.#reports.next(); ;) {
+    for (let next = this.#next(); ;) {
       const report = await this.#soon(next, signal)
-      if (report !== undefined) next = this.#reports.next()
+      if (report !== undefined) next = this.#next()
       if (report?.state === State.done) return report.flags & KILLED ? 'forced' : 'given'
       if (report?.state === State.broken) return 'refused'
       if (report !== undefined) this.#progressed(report)
@@ -108,6 +108,13 @@ class Conversation {
       if (report?.state === State.stuck) await delay(AGAIN_MS, undefined, { signal })
       if (isStill || report?.state === State.stuck) this.#order(isStill)
     }
+  }
+
+  /** Whoever stops waiting hears nothing of the end any more. */
+  #next(): Promise<IteratorResult<Report, undefined>> {
+    const next = this.#reports.next()
+    next.catch(() => undefined)
+    return next
   }
 
   /** Undefined when it brings nothing for as long as we are patient. */
