@@ -23,9 +23,14 @@ export function groupDirectory(parent: string, id: string): string {
   return join(parent, PREFIX + id)
 }
 
+/** By its name. */
+export function isOurs(directory: string): boolean {
+  return basename(directory).startsWith(PREFIX)
+}
+
 /** @throws ERR_CGROUP for a directory that cannot be one of ours */
 export function assertOurs(directory: string): void {
-  if (!basename(directory).startsWith(PREFIX) || directory.includes('/../'))
+  if (!isOurs(directory) || directory.includes('/../'))
     throw new HostError('ERR_CGROUP', `not a cgroup of ours: ${directory}`)
 }
 

@@ -4,15 +4,21 @@
  * the servers' groups we move ourselves into a leaf beside them. Where others share our group (a login session) the
  * kernel says EBUSY; then the nearest group above that we may use becomes the parent, as container engines do.
  * Where there is none, groups still kill and count, but do not limit.
+ *
+ * Weights are whole numbers from 1 to 10,000, and 100 is what a group has that nobody gave one. Beside groups of others
+ * 100 is one CPU. Where only we and our servers are, nothing but the proportions counts: so many are given for a CPU that
+ * the whole machine comes to 10,000, and the share of a small server is not rounded away.
  * @see Documentation/admin-guide/cgroup-v2.rst, "No Internal Process Constraint"
  */
 import { existsSync } from 'node:fs'
-import { rmdir } from 'node:fs/promises'
+import { readdir, rmdir } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import {
   assertOurs,
   createGroup,
   groupDirectory,
+  isOurs,
   isWritable,
   killUntilEmpty,
   processesOf,
@@ -29,6 +35,8 @@ const WANTED = ['cpu', 'memory', 'pids']
 const OPTIONAL = ['cpuset', 'io']
 const LEAF = 'soda-host'
 const MICROSECONDS = 1e6
+const WEIGHT_DEFAULT = 100
+const WEIGHT_MAX = 10_000
 
 async function words(directory: string, name: string): Promise<string[]> {
   return ((await readSetting(directory, name)) ?? '').split(/\s+/).filter(Boolean)
@@ -88,6 +96,17 @@ async function chooseParent(own: string, wanted: readonly string[]): Promise<str
   return own
 }
 
+/** By how much more than the default a CPU may weigh below `parent`. */
+async function weightScale(parent: string): Promise<number> {
+  const children = (await readdir(parent, { withFileTypes: true })).filter((entry) => entry.isDirectory())
+  if (!children.every(({ name }) => isOurs(name) || name === LEAF)) return 1
+  return Math.max(1, WEIGHT_MAX / WEIGHT_DEFAULT / availableParallelism())
+}
+
+function wholeWeight(weight: number): number {
+  return Math.min(WEIGHT_MAX, Math.max(1, Math.round(weight)))
+}
+
 function capabilityOf(parent: string, controllers: string[], wanted: readonly string[]): CgroupCapability {
   const missing = wanted.filter((name) => !controllers.includes(name))
   const advice = 'run as root, or under a systemd unit or scope with Delegate=yes'
@@ -98,9 +117,11 @@ function capabilityOf(parent: string, controllers: string[], wanted: readonly st
 export class CgroupV2 implements Cgroups {
   readonly capability: CgroupCapability
   readonly #parent: string
+  readonly #weightScale: number
 
-  private constructor(parent: string, capability: CgroupCapability) {
+  private constructor(parent: string, weightScale: number, capability: CgroupCapability) {
     this.#parent = parent
+    this.#weightScale = weightScale
     this.capability = capability
   }
 
@@ -110,7 +131,12 @@ export class CgroupV2 implements Cgroups {
     const parent = await chooseParent(basename(own) === LEAF ? dirname(own) : own, wanted)
     for (const controller of OPTIONAL) await passOn(parent, [controller])
     const controllers = await passedOn(parent, [...wanted, ...OPTIONAL])
-    return new CgroupV2(parent, capabilityOf(parent, controllers, wanted))
+    const scale = await weightScale(parent)
+    // We are one of those that share.
+    const ownWeight = join(parent, LEAF, 'cpu.weight')
+    if (isWritable(ownWeight))
+      await writeSetting(dirname(ownWeight), 'cpu.weight', wholeWeight(scale * WEIGHT_DEFAULT))
+    return new CgroupV2(parent, scale, capabilityOf(parent, controllers, wanted))
   }
 
   /** Capability as far as it can be told without changing anything: what our group or one above it has. */
@@ -143,14 +169,14 @@ export class CgroupV2 implements Cgroups {
   }
 
   open(paths: readonly string[]): ServerCgroup {
-    return new V2Group(paths)
+    return new V2Group(paths, this.#weightScale)
   }
 }
 
 /** Rows of file and value; a file is absent where its controller is not passed on. Pure. */
-function settings(knobs: GroupKnobs): [string, string | number][] {
+function settings(knobs: GroupKnobs, weightScale: number): [string, string | number][] {
   return [
-    ['cpu.weight', knobs.cpuWeight],
+    ['cpu.weight', wholeWeight(knobs.cpuWeight * weightScale)],
     ['cpu.max', `${knobs.cpuQuotaMicroseconds ?? 'max'} ${CPU_PERIOD_MICROSECONDS}`],
     ['memory.max', knobs.memoryMaxBytes],
     // Absent also where the kernel does no swap accounting.
@@ -164,10 +190,12 @@ function settings(knobs: GroupKnobs): [string, string | number][] {
 
 class V2Group implements ServerCgroup {
   readonly paths: string[]
+  readonly #weightScale: number
 
-  constructor(paths: readonly string[]) {
+  constructor(paths: readonly string[], weightScale: number) {
     for (const path of paths) assertOurs(path)
     this.paths = [...paths]
+    this.#weightScale = weightScale
   }
 
   async usage(): Promise<CgroupUsage> {
@@ -184,7 +212,7 @@ class V2Group implements ServerCgroup {
   }
 
   async limit(knobs: GroupKnobs): Promise<void> {
-    for (const [name, value] of settings(knobs)) await this.#write(name, value)
+    for (const [name, value] of settings(knobs, this.#weightScale)) await this.#write(name, value)
   }
 
   async limitMemory(bytes: number): Promise<boolean> {

@@ -22,7 +22,7 @@ export interface HostKnobs extends GroupKnobs {
 export interface GroupKnobs {
   /** cgroup v1 `cpu.shares`; 1024 is one CPU. */
   cpuShares: number
-  /** cgroup v2 `cpu.weight`; 100 is one CPU. */
+  /** In hundredths of a CPU, not rounded: what cgroup v2 makes its `cpu.weight` of. */
   cpuWeight: number
   /** Hard cap, only when asked for: quota per period (`cpu.cfs_quota_us`, `cpu.max`). */
   cpuQuotaMicroseconds: number | undefined
@@ -79,7 +79,7 @@ export function hostKnobs(limits: ServerLimits, ceilingBytes = limits.memoryByte
   const guestMemoryBytes = Math.max(usableBytes, wholeMib(ceilingBytes))
   return {
     cpuShares: clamp(limits.cpu * 1024, 2, 262_144),
-    cpuWeight: clamp(limits.cpu * 100, 1, 10_000),
+    cpuWeight: limits.cpu * 100,
     cpuQuotaMicroseconds:
       limits.cpuMax === undefined
         ? undefined
