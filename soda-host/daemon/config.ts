@@ -16,6 +16,11 @@ export interface DaemonConfig extends OutsideConfig {
   socketGroup?: number
   /** What of the machine is given away. */
   slice: Slice
+  /**
+   * Bytes a second that all servers together may read from the disk, and write to it: each gets a part as its CPU is of
+   * the slice's. @default as fast as it can
+   */
+  diskBytesPerSecond?: number
   /** `artifacts.json`, as the factory writes it. */
   artifactsPath: string
   /** Host CPUs that servers are put on. @default those that the daemon may run on */

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import pino from 'pino'
 import { HostError } from '../../src/errors.ts'
 import { readArtifacts } from '../factory/index.ts'
+import { diskDevice } from '../resources/disk-share.ts'
 import { hostKnobs } from '../resources/limits.ts'
 import { allowedCpus } from '../resources/cpu-balancer.ts'
 import { umlLauncher } from '../virtual-server/index.ts'
@@ -61,13 +62,16 @@ export async function startDaemon(config: DaemonConfig, components: DaemonCompon
   if (outside !== undefined) undo.defer(() => outside.close())
   const links = new Links({ table, network, names: outside, log })
   undo.defer(() => links.close())
+  if (config.diskBytesPerSecond !== undefined && diskDevice(config.stateDir) === undefined)
+    log.warn({}, 'the disk gets no rate: there is no single disk under the state directory')
   const host = new Host(
     {
       slice: config.slice,
       cpus: config.cpus ?? allowedCpus(),
       timing: timingOf(config),
       hostBoot: await hostBootOf(config),
-      ...(config.publish !== undefined && { publish: config.publish })
+      ...(config.publish !== undefined && { publish: config.publish }),
+      ...(config.diskBytesPerSecond !== undefined && { diskBytesPerSecond: config.diskBytesPerSecond })
     },
     {
       table,

@@ -35,6 +35,8 @@ export interface GuestComponents {
   log: DaemonLog
   /** The CPU for a server that boots now. */
   chooseCpu: () => number
+  /** Bytes a second at the disk that go with so much CPU. */
+  diskRate: (cpu: number) => Pick<ServerLimits, 'diskBytesPerSecond'>
   /** Host paths of what a server with that image boots from. */
   bootFiles: (imageDigest: string) => Pick<LaunchSpec, 'kernelPath' | 'initrdPath' | 'imagePath'>
 }
@@ -208,7 +210,7 @@ export class Guest {
 
   /** What is on record but for memory, to the guest if there is one. `before`: what it has. @throws ERR_CGROUP */
   async applyLimits(before?: ServerLimits): Promise<void> {
-    const limits = presentLimits(this.#book.record)
+    const limits = this.#limits
     if (!isDeepStrictEqual(limits, before)) await this.#running?.setLimits(limits)
   }
 
@@ -434,6 +436,11 @@ export class Guest {
     })
   }
 
+  get #limits(): ServerLimits {
+    const limits = presentLimits(this.#book.record)
+    return { ...limits, ...this.#with.diskRate(limits.cpu) }
+  }
+
   get #paths(): ReturnType<StateDirectory['server']> {
     return this.#with.directory.server(this.#book.id)
   }
@@ -451,7 +458,7 @@ export class Guest {
     const layerPath = this.#layerPath
     return {
       id: spec.id,
-      limits: presentLimits(this.#book.record),
+      limits: this.#limits,
       memoryCeilingBytes: spec.limits.memoryBytes,
       ...this.#with.bootFiles(imageDigest),
       ...(kernelDigest !== undefined && { kernelPath: this.#paths.kernel }),

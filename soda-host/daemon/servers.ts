@@ -53,6 +53,8 @@ export interface ServersInit {
   timing: DaemonTiming
   /** Which boot of the machine this is. */
   hostBoot: string
+  /** At the disk, of all servers together. @default as fast as it can */
+  diskBytesPerSecond?: number
   /** @default inbound ports are not published */
   publish?: PublishConfig
 }
@@ -374,7 +376,7 @@ export class Servers {
 
   get #keeperComponents(): KeeperComponents {
     const { table, launcher, directory, artifacts, log } = this.#with
-    const { timing, cpus, hostBoot } = this.#init
+    const { timing, cpus, hostBoot, slice, diskBytesPerSecond } = this.#init
     return {
       table,
       launcher,
@@ -390,6 +392,10 @@ export class Servers {
             hostCpu === undefined ? [] : [{ hostCpu, cpu: grantedLimits(record).cpu }]
           )
         ),
+      diskRate: (cpu) =>
+        diskBytesPerSecond === undefined
+          ? {}
+          : { diskBytesPerSecond: Math.ceil((diskBytesPerSecond * cpu) / slice.cpu) },
       bootFiles: (digest) => ({
         kernelPath: artifacts.kernelPath,
         initrdPath: artifacts.initrdPath,

@@ -27,6 +27,12 @@ export interface ServerCgroup {
    * @throws ERR_CGROUP when it uses more than that and does not let go of it (v1); v2 ends it all the same then
    */
   limitMemory(memoryMaxBytes: number): Promise<boolean>
+  /**
+   * So many bytes a second at most from and to a disk (`254:0`); undefined: as fast as it can. False where the machine has
+   * no controller for that.
+   * @throws ERR_CGROUP for what is no disk, or a part of one
+   */
+  limitDisk(device: string, bytesPerSecond: number | undefined): Promise<boolean>
   /** All that is in it, and what it forks, onto one CPU. False where the machine has no controller for that. */
   placeOn(hostCpu: number): Promise<boolean>
   /**

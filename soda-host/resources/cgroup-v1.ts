@@ -18,6 +18,7 @@ const NANOSECONDS = 1e9
 /** Good to have: without them servers are placed and frozen by other means, and share the disk as it comes. */
 const OPTIONAL: readonly V1Controller[] = ['cpuset', 'blkio']
 const NO_QUOTA = -1
+const NO_RATE = 0
 
 /** cgroup v1: one hierarchy per controller (some may share one). @see Documentation/admin-guide/cgroup-v1/ */
 export class CgroupV1 implements Cgroups {
@@ -102,6 +103,16 @@ class V1Group implements ServerCgroup {
     if (bytes > Number(before)) names.reverse()
     for (const name of names) await this.#write(name, bytes)
     return before !== undefined
+  }
+
+  async limitDisk(device: string, bytesPerSecond: number | undefined): Promise<boolean> {
+    let isLimited = false
+    for (const way of ['read', 'write'])
+      isLimited = await this.#write(
+        `blkio.throttle.${way}_bps_device`,
+        `${device} ${bytesPerSecond ?? NO_RATE}`
+      )
+    return isLimited
   }
 
   async placeOn(hostCpu: number): Promise<boolean> {

@@ -219,6 +219,11 @@ class V2Group implements ServerCgroup {
     return this.#write('memory.max', bytes)
   }
 
+  async limitDisk(device: string, bytesPerSecond: number | undefined): Promise<boolean> {
+    const rate = bytesPerSecond ?? 'max'
+    return this.#write('io.max', `${device} rbps=${rate} wbps=${rate}`)
+  }
+
   async placeOn(hostCpu: number): Promise<boolean> {
     return this.#write('cpuset.cpus', hostCpu)
   }

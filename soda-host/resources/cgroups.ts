@@ -23,6 +23,7 @@ const NO_GROUP: ServerCgroup = {
   usage: async () => ({ cpuSeconds: undefined, memoryPeakBytes: undefined, outOfMemoryKills: 0 }),
   limit: async () => undefined,
   limitMemory: async () => false,
+  limitDisk: async () => false,
   placeOn: async () => false,
   freeze: async () => false,
   thaw: async () => false,

@@ -6,7 +6,7 @@ import { arch, release } from 'node:os'
 import { GIB, MIB } from '../../src/constants.ts'
 import { findCgroups, probeCgroups } from './cgroups.ts'
 import type { CgroupCapability } from './cgroup-types.ts'
-import { diskScheduler, diskShareFact } from './disk-share.ts'
+import { diskDevice, diskRateFact, diskScheduler, diskShareFact } from './disk-share.ts'
 import { countsByNamespace, isHostKernelAtLeast, isUserNamespaceRestricted, setting } from './host-kernel.ts'
 import { findProgram } from './host-programs.ts'
 import type { FactStatus, MachineFact } from './machine-fact.ts'
@@ -243,6 +243,7 @@ export async function machineFacts(directory: string): Promise<MachineFact[]> {
     cgroups(groups),
     ...limits,
     diskShareFact(groups.controllers, diskScheduler(directory)),
+    diskRateFact(groups.controllers, diskDevice(directory)),
     ...network(isRoot),
     memory,
     disk

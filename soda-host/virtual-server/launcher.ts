@@ -15,6 +15,7 @@ import type { GuestNetwork, OutboundRates, PortAttachment } from '../switch/type
 import { connectGuestChannel } from './channel.ts'
 import { listenForGuest } from './channel-socket.ts'
 import { consoleWritten } from './console-log.ts'
+import { limitDisk } from './disk-rate.ts'
 import { spawnGuest } from './guest-process.ts'
 import { BALLOON_FD, CHANNEL_FD, jailCommand, launchCommand, LOG_FDS, NETWORK_FD, uidOfSlot } from './jail.ts'
 import { writeJailFiles } from './jail-files.ts'
@@ -79,6 +80,7 @@ class UmlLauncher implements ServerLauncher {
       // Nothing is still being made when one has failed: what there is can be removed then.
       await Promise.allSettled(making)
       const [group, port] = await Promise.all(making)
+      await limitDisk(group, files, spec.limits)
       const identity = await this.#start(spec, files, { group, knobs, port })
       return this.#serve(spec, { ...identity, cgroups: group.paths }, group, listener)
     } catch (error) {

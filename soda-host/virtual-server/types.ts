@@ -16,6 +16,8 @@ export interface ServerLimits {
   memoryBytes: number
   /** Size of the writable layer in bytes. */
   diskBytes: number
+  /** At most so many bytes a second from the host's disk, and to it, where the machine can. @default as fast as it can */
+  diskBytesPerSecond?: number
   /** Processes inside the guest. */
   processesMax: number
   /** Bytes of standard output and error that are kept; what comes after is counted and thrown away. */

@@ -4,6 +4,7 @@ import { HostError } from '../../src/errors.ts'
 import { hostKnobs, type HostKnobs } from '../resources/limits.ts'
 import type { ServerCgroup } from '../resources/cgroup-types.ts'
 import type { GuestChannel } from './channel-types.ts'
+import { limitDisk } from './disk-rate.ts'
 import { bury } from './guest-end.ts'
 import { openFilePart } from './guest-image.ts'
 import { allocatedBytes, copySparse } from './layer-copy.ts'
@@ -146,6 +147,7 @@ export class UmlServer implements RunningServer {
     this.#limits = { ...limits, memoryBytes: this.#limits.memoryBytes }
     const knobs = hostKnobs(this.#limits)
     await this.#group.limit(knobs)
+    await limitDisk(this.#group, this.#files, this.#limits)
     await this.#setOutbound(knobs.outbound)
   }
 

@@ -89,11 +89,14 @@ export function queryOf(flags: WantedFlags): OfferQuery {
 
 /** Settings of the slice that the owner gives, as one flag: `cpu=2,memory=4G,disk=10G,servers=4`. */
 export function sliceOption(command: Command): Command {
-  const option = new Option('--slice <parts>', 'what the owner gives: cpu=2,memory=4G,disk=10G,servers=4')
+  const option = new Option(
+    '--slice <parts>',
+    'what the owner gives: cpu=2,memory=4G,disk=10G,servers=4; bandwidth=20M (bits), diskrate=200M (bytes) a second'
+  )
   return command.addOption(option.argParser(sliceFlags))
 }
 
-const SLICE_PARTS = ['cpu', 'memory', 'disk', 'bandwidth', 'servers']
+const SLICE_PARTS = ['cpu', 'memory', 'disk', 'diskrate', 'bandwidth', 'servers']
 
 function sliceFlags(text: string): Record<string, string> {
   const flags: Record<string, string> = {}

@@ -16,6 +16,8 @@ export interface Config {
     cpu: number
     memoryBytes: number
     diskBytes: number
+    /** 0: as fast as it can. */
+    diskBytesPerSecond: number
     outboundBitsPerSecond: number
     servers: number
   }
@@ -95,6 +97,7 @@ function assemble(get: <N extends SettingName>(name: N) => ValueOf<N>): Config {
       cpu: get('slice.cpu'),
       memoryBytes: get('slice.memory'),
       diskBytes: get('slice.disk'),
+      diskBytesPerSecond: get('slice.diskrate'),
       outboundBitsPerSecond: get('slice.bandwidth'),
       servers: get('slice.servers')
     },

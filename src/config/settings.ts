@@ -52,6 +52,8 @@ export const SETTINGS = {
   'slice.cpu': setting(numberBetween(0.05, 4096), () => 1),
   'slice.memory': setting(sizeAtLeast('32M'), () => GIB),
   'slice.disk': setting(sizeAtLeast('16M'), () => 4 * GIB),
+  /** Bytes a second at the disk; 0: as fast as it can. */
+  'slice.diskrate': setting(sizeAtLeast('1M'), () => 0),
   'slice.bandwidth': setting(readRate, () => 0),
   'slice.servers': setting(numberBetween(1, 4096, 'whole'), () => 2),
   /** Where the offer page is served; none unless said. */

@@ -4,7 +4,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import { hostClient } from '../../../soda-host/client/index.ts'
 import type { DaemonConfig } from '../../../soda-host/daemon/index.ts'
 import { ConfigError } from '../../errors.ts'
-import { readConfig } from '../../config/index.ts'
+import { formatSize, readConfig } from '../../config/index.ts'
 import { hostOptions, sliceOption, sliceWords } from '../options.ts'
 import { printFacts, printJson, printTable } from '../output.ts'
 import { isRoot, peerAccount } from '../privileges.ts'
@@ -111,7 +111,7 @@ function assertBandwidth(uplink: Flags['uplink'], outboundBitsPerSecond: number)
 async function startHost(flags: Flags): Promise<void> {
   const { slice: parts, ...rest } = flags
   const config = await readConfig({ flags: { ...rest, ...parts } })
-  const { cpu, memoryBytes, diskBytes, servers, outboundBitsPerSecond } = config.slice
+  const { cpu, memoryBytes, diskBytes, diskBytesPerSecond, servers, outboundBitsPerSecond } = config.slice
   assertBandwidth(flags.uplink, outboundBitsPerSecond)
   // Asking a daemon something does not take loading one.
   const { startDaemon } = await import('../../../soda-host/daemon/index.ts')
@@ -120,6 +120,7 @@ async function startHost(flags: Flags): Promise<void> {
       stateDir: join(config.stateDir, 'host'),
       socketPath: config.socketPath,
       slice: { cpu, memoryBytes, diskBytes, servers, outboundBitsPerSecond },
+      ...(diskBytesPerSecond > 0 && { diskBytesPerSecond }),
       ...(flags.uplink !== undefined && { uplink: flags.uplink }),
       ...(flags.dns !== undefined && { nameServers: nameServers(flags.dns) }),
       ...(flags.publish !== undefined && { publish: flags.publish }),
@@ -131,6 +132,7 @@ async function startHost(flags: Flags): Promise<void> {
   printFacts(
     {
       slice: sliceWords(config.slice, servers),
+      ...(diskBytesPerSecond > 0 && { 'disk, a second': formatSize(diskBytesPerSecond) }),
       listening: daemon.socketPath,
       ready: 'Ctrl+C ends it; servers run on, and are found again'
     },
