@@ -1,11 +1,11 @@
-/** The image `debian`: a minimal Debian with Python and numpy, made by mmdebstrap from the signed archive. */
+/** The image `debian`: a minimal Debian with Python, numpy and OpenSSH, made by mmdebstrap from the signed archive. */
 import type { Command } from './command.ts'
 import { start } from './command.ts'
 import { DebianArchive } from './debian-archive.ts'
 import { DEBIAN_KEYRING, DEBIAN_SUITE, IMAGE_BUILD_TIMEOUT_MS, SOURCE_DATE_EPOCH } from './pins.ts'
 import type { FactoryOptions } from './progress.ts'
 
-const PACKAGES = ['python3', 'python3-minimal', 'python3-numpy']
+const PACKAGES = ['python3', 'python3-minimal', 'python3-numpy', 'openssh-server']
 
 /** All that mmdebstrap will ask for: its variant `minbase`, and ours. */
 const FETCHED = ['?essential', '?priority(required)', 'apt', ...PACKAGES]
@@ -19,7 +19,10 @@ const DPKG_OPTIONS = [
   'path-include=/usr/share/doc/*/copyright'
 ]
 
-export const DEBIAN_RECIPE = JSON.stringify({ DEBIAN_SUITE, PACKAGES, DPKG_OPTIONS })
+/** A key that every server has is nobody's: who runs sshd makes keys first (`ssh-keygen -A`). */
+const HOOKS = ['rm -f "$1"/etc/ssh/ssh_host_*']
+
+export const DEBIAN_RECIPE = JSON.stringify({ DEBIAN_SUITE, PACKAGES, DPKG_OPTIONS, HOOKS })
 
 /** Lines that mmdebstrap prints for its stages, in order; each takes the time of a few percent. */
 const STAGES: [stage: RegExp, fraction: number][] = [
@@ -65,6 +68,7 @@ function mmdebstrapArgs(archive: DebianArchive): string[] {
     ],
     `--include=${PACKAGES.join(',')}`,
     ...DPKG_OPTIONS.map((option) => `--dpkgopt=${option}`),
+    ...HOOKS.map((hook) => `--customize-hook=${hook}`),
     ...(isRoot() ? cacheArgs(archive) : []),
     ...[DEBIAN_SUITE, '-', archive.mirror]
   ]

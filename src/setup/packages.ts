@@ -33,6 +33,8 @@ export const SYSTEM_PACKAGES: readonly SystemPackage[] = [
   { name: 'libssl-dev', file: '/usr/include/openssl/evp.h' },
   // Dumps are opened by it in the tests, to be sure that tenants can.
   { name: 'age', program: 'age' },
+  // Who logs in to a server in the tests.
+  { name: 'openssh-client', program: 'ssh' },
   // Images: what they are made of, who signed it, and how they are packed.
   { name: 'debian-archive-keyring', file: '/usr/share/keyrings/debian-archive-keyring.gpg' },
   { name: 'mmdebstrap', program: 'mmdebstrap' },

@@ -17,6 +17,7 @@ import { watchedGuests, type WatchedGuests } from '../../helpers/watched-guests.
 
 /** The smallest spool that a kernel takes, rounded up. */
 const SMALL_FILE_BYTES = 160 * 1024
+const SLOW_MS = 200
 
 function count(records: readonly LogRecord[], kind: LogRecord['kind']): number {
   return records.filter((record) => record.kind === kind).length
@@ -98,6 +99,23 @@ describe('Pushing down a sealed log', function () {
     expect(shed).to.be.above(1000)
     expect(count(records, 'clock') + shed).to.equal(times + 2)
     expect(records.at(-1)?.kind).to.equal('shutdown')
+  })
+
+  it('goes on beside a reader that is slower than the guest: each record is there, or counted', async () => {
+    const times = 20_000
+    const log = await watched.log({ fileBytes: SMALL_FILE_BYTES })
+    const guest = await watched.boot(log)
+    await guest.server.run(shell(`./set-clock ${times}`))
+    const exited = guest.listener.exited.then(() => true)
+    // As a disk that keeps it waiting.
+    while (!(await Promise.race([exited, delay(SLOW_MS, false)]))) await log.collector.take()
+    const ended = end(guest).then(() => true)
+    while (!(await Promise.race([ended, log.collector.take()]))) await setImmediate()
+    await log.collector.finish()
+    expect(await log.verify()).to.deep.include({ isWhole: true, isEnded: true, findings: [] })
+    const records = await log.records()
+    expect(count(records, 'clock') + shedOf(records, 0)).to.equal(times)
+    expect(count(records, 'clock')).to.be.above(1000)
   })
 
   it('waits for a full disk to have room, without holding the guest up', async () => {
