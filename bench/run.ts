@@ -15,6 +15,7 @@ const BENCHES: Record<string, () => Promise<{ bench: (context: BenchContext) => 
   seal: () => import('./seal.ts'),
   watched: () => import('./watched.ts'),
   'watched-network': () => import('./watched-network.ts'),
+  'event-rules': () => import('./event-rules.ts'),
   'sealed-log': () => import('./sealed-log.ts'),
   stamping: () => import('./stamping.ts'),
   switch: () => import('./switch.ts'),

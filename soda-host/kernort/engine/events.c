@@ -209,6 +209,12 @@ static bool run_actions(struct kernort_events *events, u32 rule, const struct ke
 	return true;
 }
 
+/* What was asked ahead is told when it is done: unless a rule forbids it, then it never is. */
+static bool is_for_later(const struct kernort_event *event, u8 action)
+{
+	return event->is_asked_ahead && action != KERNORT_ACTION_DROP && action != KERNORT_ACTION_REJECT;
+}
+
 static bool rule_matches(struct kernort_events *events, u32 index, const struct kernort_event *event, bool *is_told)
 {
 	const struct kernort_ruleset *rules = events->rules;
@@ -269,7 +275,8 @@ void kernort_events_judge(struct kernort_events *events, const struct kernort_ev
 	for (i = 0; i < count; i++) {
 		u8 action = rules->event_rules[i].action;
 
-		if (action == KERNORT_ACTION_PASS || !rule_matches(events, i, event, &is_told))
+		if (action == KERNORT_ACTION_PASS || is_for_later(event, action) ||
+		    !rule_matches(events, i, event, &is_told))
 			continue;
 		verdict->is_denied |= action == KERNORT_ACTION_DROP || action == KERNORT_ACTION_REJECT;
 		if (is_told)

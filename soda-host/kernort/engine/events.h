@@ -21,6 +21,7 @@ struct kernort_event {
 	u32 given; /* bits of enum kernort_event_number */
 	u32 numbers[KERNORT_NUMBER_COUNT];
 	struct kernort_piece texts[KERNORT_TEXT_COUNT];
+	bool is_asked_ahead; /* it is judged again when it is done: now only by rules that forbid */
 	u32 looked_at; /* bytes at the beginning of a line that were looked at before: what matches there was told */
 	struct kernort_address address; /* family 0: none */
 	u16 port;

@@ -31,6 +31,7 @@
 
 #include "event.h"
 #include "hooks.h"
+#include "power.h"
 
 enum operation {
 	OPEN_READING = 1,
@@ -81,6 +82,7 @@ static int judge_file(enum kernort_event_kind kind, struct kernort_piece path)
 {
 	struct kernort_event event;
 
+	kernort_power_check();
 	if (!kernort_event_is_wanted(kind))
 		return 0;
 	kernort_event_begin(&event, kind);
@@ -135,6 +137,27 @@ static int file_open(struct file *file)
 	return watch_file(file->f_mode & FMODE_WRITE ? OPEN_WRITING : OPEN_READING, &file->f_path);
 }
 
+/* Of a file that is about to be made, so that a rule that forbids it leaves none; its opening is told of below. */
+static int path_mknod(const struct path *folder, struct dentry *dentry, umode_t mode, unsigned int device)
+{
+	const struct path path = { .mnt = folder->mnt, .dentry = dentry };
+	struct kernort_event event;
+	const char *text;
+	int err = 0;
+
+	if (!kernort_event_is_wanted(KERNORT_EVENT_WRITE) || !current->fs)
+		return 0;
+	kernort_event_begin(&event, KERNORT_EVENT_WRITE);
+	event.is_asked_ahead = true;
+	spin_lock(&path_lock);
+	text = watched_path(&path, false);
+	event.texts[KERNORT_TEXT_FILE_PATH] = kernort_text(text);
+	if (text)
+		err = kernort_event_judge(&event);
+	spin_unlock(&path_lock);
+	return err;
+}
+
 static int path_unlink(const struct path *folder, struct dentry *dentry)
 {
 	return watch_entry(REMOVED, folder, dentry);
@@ -186,6 +209,7 @@ static int file_truncate(struct file *file)
 
 static struct security_hook_list hooks[] __ro_after_init = {
 	LSM_HOOK_INIT(file_open, file_open),
+	LSM_HOOK_INIT(path_mknod, path_mknod),
 	LSM_HOOK_INIT(path_unlink, path_unlink),
 	LSM_HOOK_INIT(path_rmdir, path_unlink),
 	LSM_HOOK_INIT(path_rename, path_rename),

@@ -10,7 +10,10 @@
  */
 
 #include <linux/errno.h>
+#include <linux/jiffies.h>
 #include <linux/sched.h>
+#include <linux/spinlock.h>
+#include <linux/stdarg.h>
 
 #include "guard.h"
 #include "hooks.h"
@@ -22,20 +25,69 @@ static const struct {
 	[KERNORT_GUARD_PTRACE] = { "Kernort: init is to be traced", 1 },
 	[KERNORT_GUARD_SIGNAL] = { "Kernort: a signal to init", 2 },
 	[KERNORT_GUARD_PRIORITY] = { "Kernort: the priority of init is to be changed", 1 },
+	[KERNORT_GUARD_POWER] = { "Kernort: power that no call has given", 1 },
 	[KERNORT_GUARD_LIMIT] = { "Kernort: the limits of init are to be changed", 1 },
 };
 
-int kernort_guard_init(struct task_struct *target, enum kernort_guard_act act)
+/* Nobody floods the log with attempts: of each act so many are told in a minute. */
+#define TOLD_MAX 10
+#define EVIDENCE_MAX 120
+#define WINDOW (60 * HZ)
+
+static DEFINE_SPINLOCK(lock);
+static struct {
+	unsigned long since;
+	unsigned int count;
+	unsigned int untold;
+} told[ARRAY_SIZE(acts)];
+
+/* Is this attempt to be told? @untold: how many were not, since the last that was. */
+static bool counts(enum kernort_guard_act act, unsigned int *untold)
+{
+	unsigned long flags;
+	bool is_told;
+
+	spin_lock_irqsave(&lock, flags);
+	if (!told[act].count || time_after(jiffies, told[act].since + WINDOW)) {
+		told[act].since = jiffies;
+		told[act].count = 0;
+	}
+	is_told = told[act].count < TOLD_MAX;
+	if (is_told)
+		told[act].count++;
+	*untold = told[act].untold;
+	told[act].untold = is_told ? 0 : *untold + 1;
+	spin_unlock_irqrestore(&lock, flags);
+	return is_told;
+}
+
+void kernort_guard_tell(enum kernort_guard_act act, const char *format, ...)
 {
 	const struct kernort_alert alert = {
 		.gid = KERNORT_GUARD_GID, .sid = act, .revision = 1, .severity = acts[act].severity,
 	};
-	const struct kernort_piece tails[] = { kernort_text(acts[act].message), kernort_text("denied") };
+	char evidence[EVIDENCE_MAX];
+	struct kernort_piece tails[] = { kernort_text(acts[act].message), { evidence, 0 } };
+	unsigned int untold;
+	va_list arguments;
 
+	if (!counts(act, &untold))
+		return;
+	va_start(arguments, format);
+	tails[1].length = vscnprintf(evidence, sizeof(evidence), format, arguments);
+	va_end(arguments);
+	if (untold)
+		tails[1].length += scnprintf(evidence + tails[1].length, sizeof(evidence) - tails[1].length,
+					     "; %u like it before are not told", untold);
+	kernort_log(KERNORT_KIND_alert, &alert, tails);
+}
+
+int kernort_guard_init(struct task_struct *target, enum kernort_guard_act act)
+{
 	if (!kernort_is_on() || !is_global_init(target) || same_thread_group(target, current) ||
 	    current->flags & PF_KTHREAD)
 		return 0;
-	kernort_log(KERNORT_KIND_alert, &alert, tails);
+	kernort_guard_tell(act, "denied");
 	return -EPERM;
 }
 

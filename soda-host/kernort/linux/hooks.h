@@ -14,6 +14,7 @@ extern struct lsm_blob_sizes kernort_blobs;
 
 void __init kernort_process_init(void);
 void __init kernort_guard_start(void);
+void __init kernort_power_start(void);
 void __init kernort_socket_init(void);
 void __init kernort_file_init(void);
 void __init kernort_mount_init(void);

@@ -49,6 +49,7 @@ static int __init kernort_init(void)
 	pr_info("version " KERNORT_VERSION "\n");
 	kernort_process_init();
 	kernort_guard_start();
+	kernort_power_start();
 	kernort_socket_init();
 	kernort_file_init();
 	kernort_mount_init();

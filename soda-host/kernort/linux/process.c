@@ -34,6 +34,7 @@
 #include "exec.h"
 #include "guard.h"
 #include "hooks.h"
+#include "power.h"
 
 /* More arguments are cut here, so that a long list leaves room for path and ancestry. */
 #define ARGUMENTS_SIZE_MAX SZ_16K
@@ -160,10 +161,16 @@ static int judge_cred(const struct cred *new, const struct cred *old)
 
 static int change_cred(const struct cred *new, const struct cred *old)
 {
+	int err;
+
 	if (!kernort_is_on())
 		return 0;
+	kernort_power_check();
 	log_cred(new, old);
-	return judge_cred(new, old);
+	err = judge_cred(new, old);
+	if (!err)
+		kernort_power_note(new);
+	return err;
 }
 
 static bool gains_by_exec(const struct cred *new, const struct cred *old)
@@ -180,6 +187,8 @@ static void bprm_committing_creds(const struct linux_binprm *bprm)
 
 	if (!kernort_is_on())
 		return;
+	kernort_power_check();
+	kernort_power_note(bprm->cred);
 	fields.parent = parent_of(current);
 	fields.arguments_count = bprm->argc;
 	fields.euid = from_kuid(&init_user_ns, bprm->cred->euid);
@@ -203,6 +212,7 @@ void kernort_process_forked(struct task_struct *child, u64 clone_flags)
 
 	if (!kernort_is_on() || child->flags & PF_KTHREAD)
 		return;
+	kernort_power_check();
 	fields = (struct kernort_fork){
 		.parent = task_tgid_nr(current),
 		.child = task_pid_nr(child),

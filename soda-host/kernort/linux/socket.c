@@ -17,6 +17,7 @@
 
 #include "event.h"
 #include "hooks.h"
+#include "power.h"
 
 enum operation {
 	CONNECT = 1,
@@ -48,6 +49,7 @@ static int judge_internet(const struct kernort_socket *fields)
 {
 	struct kernort_event event;
 
+	kernort_power_check();
 	if (!kernort_event_is_wanted(kinds[fields->operation]))
 		return 0;
 	kernort_event_begin(&event, kinds[fields->operation]);

@@ -17,6 +17,7 @@
 #include <net/sock.h>
 
 #include "hooks.h"
+#include "power.h"
 
 #define MESSAGE_SIZE_MAX 8192
 /* facility user, level notice: what syslog(3) says where nothing is said */
@@ -28,6 +29,7 @@ struct socket_state {
 
 /* The framework makes an offset of the size. */
 struct lsm_blob_sizes kernort_blobs __ro_after_init = {
+	.lbs_task = sizeof(struct kernort_power),
 	.lbs_sock = sizeof(struct socket_state),
 };
 

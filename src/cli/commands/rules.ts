@@ -39,10 +39,10 @@ const TOP_SHOWN = 20
 export function rulesCommand(): Command {
   const check = new Command('check')
     .description('say which rules are understood, and why others are not')
-    .argument('<file...>', 'rule files, Snort 2 or Suricata syntax')
+    .argument('<file...>', 'rule files, Snort 2 or Suricata syntax, or shipped sets: intruder, service')
   const compile = new Command('compile')
     .description('make the table that a guest kernel carries')
-    .argument('<file...>', 'rule files, Snort 2 or Suricata syntax')
+    .argument('<file...>', 'rule files, Snort 2 or Suricata syntax, or shipped sets: intruder, service')
     .requiredOption('--out <table>', 'where to write it')
   const replayRules = new Command('replay').description(
     'run a capture through the detection engine and count the alerts by signature id'
