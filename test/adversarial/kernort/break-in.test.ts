@@ -28,6 +28,7 @@ import { watchedGuest } from '../../helpers/watched-guest.ts'
 
 const ROOT = join(import.meta.dirname, '../../..')
 const SERVICE = join(ROOT, 'examples/break-in')
+const RULES = [join(SERVICE, 'service.rules'), join(ROOT, 'soda-host/kernort/watch/intruder.rules')]
 const MAIN = join(ROOT, 'src/cli/main.ts')
 const TALK = join(ROOT, 'test/fixtures/switch/talk.ts')
 const MIB = 1024 * 1024
@@ -36,8 +37,8 @@ const NETWORK_FD = 20
 const SERVICE_PORT = 8080
 const SHELL_PORT = 4444
 const SERVER = 'a service that is broken into'
-/** What the service takes for a word to search for. */
-const INJECTION = '.+/dev/null;telnetd+-p+4444+-l+/bin/sh+%23'
+/** What the service takes for a word to search for; it answers when the port is open. */
+const INJECTION = '.+/dev/null;telnetd+-p+4444+-l+/bin/sh;until+netstat+-ltn|grep+-q+:4444;do+:;done+%23'
 /** IAC SB NAWS 0 100 0 30 IAC SE: the size of the intruder's terminal (RFC 1073). */
 const TERMINAL_SIZE = '\xff\xfa\x1f\0\x64\0\x1e\xff\xf0'
 const SECRET = 'this goes to the intruder'
@@ -60,6 +61,14 @@ const ATTEMPTS = [
   'rm -f /root/loot /work/cgi-bin/search; killall -9 httpd'
 ]
 
+/** Beside the requests. */
+const TOLD = [
+  'Kernort: a program that gives shells to the network',
+  'the id of root, as the program id prints it',
+  'Kernort: a log is wiped',
+  'Kernort: the history of commands is switched off'
+]
+
 describe('a break-in into a service', function () {
   this.timeout(120_000)
 
@@ -68,6 +77,7 @@ describe('a break-in into a service', function () {
   let files: { kernel: string; log: string }
   let records: LogRecord[]
   let findings: unknown[]
+  let alerts: LogRecord[]
   /** What the intruder typed, and what came back. */
   let session: { typed: string; shown: string }
   /** What the tenant's terminal said, before anything else was typed. */
@@ -81,9 +91,8 @@ describe('a break-in into a service', function () {
   before(async function () {
     requires(this, 'root', 'uml', 'nftables', 'libcrypto')
     state = resources.use(await temporaryDirectory()).path
-    const { text } = await readRuleFile(join(SERVICE, 'service.rules'))
-    const { table, coverage } = compileRuleset([{ file: 'service.rules', text }])
-    expect(coverage.compiled).to.equal(3)
+    const { table, coverage } = compileRuleset(await Promise.all(RULES.map((path) => readRuleFile(path))))
+    expect(coverage.compiled).to.equal(coverage.read)
     const network = resources.use(await testSwitch())
     const intruder = await network.guest()
     const port = await network.network.addPort({ id: 'service', slot: SLOT })
@@ -108,21 +117,26 @@ describe('a break-in into a service', function () {
     await channel.putFile(inputDirectory('cgi-bin'))
     for (const name of ['cgi-bin/search', 'stations.txt'])
       await channel.putFile(inputFile(name, await readFile(join(SERVICE, name)), 0o755))
-    await channel.run(shell(`httpd -p ${SERVICE_PORT} -h /work && echo serving; cat`))
+    await channel.run(
+      shell(
+        `mkdir -p /var/log; echo began > /var/log/service; httpd -p ${SERVICE_PORT} -h /work && echo serving; cat`
+      )
+    )
     await listener.until(() => listener.text('stdout').includes('serving'))
 
     const url = `http://${port.ipv4}:${SERVICE_PORT}/cgi-bin/search?`
     expect(await fetched(intruder, `${url}pasadena`)).to.equal('CI.PASC Pasadena\n')
-    const alerts = tool('alerts', '--follow', files.log)
-    const told = alerts[Symbol.asyncIterator]()
+    const watching = tool('alerts', '--follow', files.log)
+    const told = watching[Symbol.asyncIterator]()
     await fetched(intruder, url + INJECTION)
     toldAtOnce = `${(await told.next()).value ?? ''}\n${(await told.next()).value ?? ''}`
     session = await breakIn(intruder, port.ipv4)
-    alerts.kill('SIGINT')
-    await alerts
+    watching.kill('SIGINT')
+    await watching
     await channel.powerOff()
     await ended
     ;({ records, findings } = await watched.read())
+    alerts = records.filter(({ kind }) => kind === 'alert')
   })
 
   after(() => resources.disposeAsync())
@@ -130,7 +144,7 @@ describe('a break-in into a service', function () {
   async function breakIn(intruder: BareGuest, address: string): Promise<typeof session> {
     const talk = [process.execPath, TALK, address, String(SHELL_PORT)]
     const enter = [`--net=${namespacePath(intruder.namespace)}`, '--', ...talk]
-    await using remote = new RemoteShell(spawn('nsenter', enter, { stdio: 'pipe' }))
+    const remote = resources.use(new RemoteShell(spawn('nsenter', enter, { stdio: 'pipe' })))
     await remote.until('# ')
     remote.send(TERMINAL_SIZE)
     let shown = ''
@@ -141,9 +155,24 @@ describe('a break-in into a service', function () {
   it('is told at the tenant’s terminal while it happens, with who it was', () => {
     expect(toldAtOnce).to.match(/alert .*special characters of a shell in a search/)
     expect(toldAtOnce).to.match(/alert .*a program that opens a port, in a request/)
-    const alerts = records.filter(({ kind }) => kind === 'alert')
-    expect(alerts.map(({ fields }) => fields['sid'])).to.deep.equal([9_000_001, 9_000_002, 9_000_003])
-    expect(alerts[0]?.tails['evidence']?.toString()).to.match(/ 10\.83\.1\.1:\d+ > 10\.83\.1\.101:8080$/)
+    const [first] = alerts
+    expect(first?.fields['sid']).to.equal(9_000_001)
+    expect(first?.tails['evidence']?.toString()).to.match(/ 10\.83\.1\.1:\d+ > 10\.83\.1\.101:8080$/)
+  })
+
+  it('is told in its course: the port, the shell, who it is, and the traces that it wipes', () => {
+    const told = alerts.map(({ tails }) => String(tails['message']))
+    for (const message of TOLD) expect(told).to.include(message)
+  })
+
+  it('is surrounded in the log by what ran when it was told', () => {
+    const causes = new Set(alerts.map(({ fields }) => fields['sid']))
+    const processes = records.filter(
+      ({ kind, fields }) => kind === 'snapshot' && fields['topic'] === 1 && causes.has(fields['cause'])
+    )
+    expect(processes.map(({ tails }) => String(tails['text'])).join(''))
+      .to.match(/ httpd$/m)
+      .and.match(/ telnetd$/m)
   })
 
   it('gave the intruder a shell of root’s', () => {
