@@ -2,6 +2,10 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import { execa } from 'execa'
+import type { HostServer } from '../../../irun/host.ts'
+import { MIB } from '../../../src/constants.ts'
+import { serverSpec } from '../../helpers/daemon/server-spec.ts'
+import { fakeRunHost } from '../../helpers/fake-run-host.ts'
 import { temporaryDirectory } from '../../helpers/temporary.ts'
 
 const ISHARE = join(import.meta.dirname, '../../../src/cli/ishare')
@@ -60,6 +64,30 @@ describe('the command line', function () {
     const second = await ishare('id', '--json', '--state-dir', directory.path)
     expect(first.stdout).to.match(/^\{"peer":"12D3KooW\w{44}","logKey":"[\w-]{43}"\}$/)
     expect(second.stdout).to.equal(first.stdout)
+  })
+
+  it('changes what a server may use, and takes the machine back, in whole or in part', async () => {
+    await using opened = await fakeRunHost()
+    const { host, socketPath } = opened
+    const spec = serverSpec('exec sleep 1000', { limits: { memoryBytes: 128 * MIB }, mayFreeze: true })
+    await host.create(spec)
+    await host.start(spec.id)
+    const call = async (...words: string[]): Promise<string> => {
+      const { exitCode, stdout, stderr } = await ishare('host', ...words, '--socket-path', socketPath)
+      expect(exitCode, stderr).to.equal(0)
+      return stdout
+    }
+    const told = JSON.parse(await call('resize', spec.id, '--memory', '64M', '--json')) as HostServer
+    expect(told.limits.memoryBytes).to.equal(64 * MIB)
+    expect(await call('resize', spec.id, '--memory', '96M')).to.match(/limits\s+cpu 0.25, memory 96 MiB/)
+    await call('reclaim', '--memory', '48M', '--cpu', '0.1')
+    expect((await host.capacity()).reclaim).to.deep.equal({ cpu: 0.1, memoryBytes: 48 * MIB })
+    await call('return')
+    const { exitCode, stderr } = await ishare(
+      ...['host', 'resize', spec.id, '--memory', '256M', '--socket-path', socketPath]
+    )
+    expect(exitCode).to.not.equal(0)
+    expect(stderr).to.include('more is for a new lease')
   })
 
   it('says how to start a SODA host where none answers', async () => {
