@@ -435,7 +435,8 @@ export class Keeper {
     try {
       await this.guest.applyLimits()
       await this.guest.moveTo(this.book.record.hostCpu ?? 0)
-      await this.#setMemory()
+      // Not told: for its tenant nothing has changed.
+      await this.#freezing.awake(() => this.guest.setMemory())
     } catch (error) {
       this.#with.log.warn(
         { id: this.book.id, err: error },

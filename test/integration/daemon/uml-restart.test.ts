@@ -76,6 +76,8 @@ describe('a daemon with real guests that is killed and started again', function 
     await sending
     const server = await host.wait(spec.id)
     expect([server.state, server.exit]).to.deep.equal(['exited', { kind: 'status', status: 3 }])
+    // Its limits were set anew each time, and are what they were.
+    expect(server.notices).to.deep.equal([])
     const output = Buffer.concat(framesOf(await following).map((frame) => frame.data))
     expect(output.equals(Buffer.concat([Buffer.from('from a file\n'), data]))).to.equal(true)
     expect((await untar(host.files(spec.id))).get('copy')?.equals(data)).to.equal(true)
