@@ -71,10 +71,13 @@ export class Keeper {
   readonly #cancel = new AbortController()
   readonly #freezing: FreezeControl
   readonly #lease: LeaseWatch
+  /** What its tenant knows of. */
+  #toldMemoryBytes: number
   #life: Promise<void> = Promise.resolve()
 
   constructor(record: ServerRecord, components: KeeperComponents) {
     this.#with = components
+    this.#toldMemoryBytes = presentLimits(record).memoryBytes
     this.book = new ServerBook(record, components)
     this.guest = new Guest(this.book, components, (exit) => this.#programExited(exit))
     this.#freezing = new FreezeControl(this.book, this.guest, components.log)
@@ -199,8 +202,11 @@ export class Keeper {
   ): Promise<void> {
     const outcome = await this.#freezing.awake(() => this.guest.setMemory(bytesOf))
     const { record } = this.book
-    if (outcome === undefined || record.isDoomed) return
-    this.book.commit(noticed(record, memoryNotice(bytesOf(record), outcome)), 'noticed')
+    const memoryBytes = bytesOf(record)
+    // A guest that was adopted is asked for what it has already.
+    if (outcome === undefined || record.isDoomed || memoryBytes === this.#toldMemoryBytes) return
+    this.book.commit(noticed(record, memoryNotice(memoryBytes, outcome)), 'noticed')
+    this.#toldMemoryBytes = memoryBytes
   }
 
   /**
@@ -435,8 +441,7 @@ export class Keeper {
     try {
       await this.guest.applyLimits()
       await this.guest.moveTo(this.book.record.hostCpu ?? 0)
-      // Not told: for its tenant nothing has changed.
-      await this.#freezing.awake(() => this.guest.setMemory())
+      await this.#setMemory()
     } catch (error) {
       this.#with.log.warn(
         { id: this.book.id, err: error },

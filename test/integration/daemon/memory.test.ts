@@ -21,7 +21,7 @@ const TELLS = `while read mib; do
 done`
 
 describe('memory of living servers', function () {
-  this.timeout(60_000)
+  this.timeout(120_000)
 
   const resources = new AsyncDisposableStack()
   let opening: OpenedHost
@@ -43,7 +43,7 @@ describe('memory of living servers', function () {
   after(() => resources.disposeAsync())
 
   beforeEach(async () => {
-    const spec = serverSpec(TELLS, { limits: { memoryBytes: CEILING_BYTES }, mayFreeze: true })
+    const spec = serverSpec(TELLS, { limits: { cpu: 0.9, memoryBytes: CEILING_BYTES }, mayFreeze: true })
     ;({ id } = spec)
     offset = 0
     lines = 0
@@ -108,7 +108,7 @@ describe('memory of living servers', function () {
     expect((await host.capacity()).used.memoryBytes).to.equal(SMALL_BYTES)
     expect(whole - (await touched(0))).to.be.closeTo((CEILING_BYTES - SMALL_BYTES) / MIB, 1)
     // Somebody else has it now.
-    const other = serverSpec('cat', { limits: { memoryBytes: SLICE.memoryBytes - SMALL_BYTES } })
+    const other = serverSpec('cat', { limits: { cpu: 0.1, memoryBytes: SLICE.memoryBytes - SMALL_BYTES } })
     await host.create(other)
     expect(await codeOf(() => host.setLimits(id, { memoryBytes: CEILING_BYTES }))).to.equal('ERR_SLICE_FULL')
     await host.destroy(other.id)
