@@ -56,6 +56,7 @@ static void deliver(void *context, struct kernort_flow *flow, u32 side, const u8
 
 	if (flow->is_passed)
 		return;
+	kernort_work_spend(&engine->evaluation.work, length / KERNORT_WORK_SCAN_BYTES);
 	engine->counters.windows_evicted += kernort_window_open(&engine->windows, &flow->sides[side]);
 	append(engine, &flow->sides[side], side == engine->scene.side, bytes, length);
 	kernort_conversation_feed(engine, flow, side, bytes, length);

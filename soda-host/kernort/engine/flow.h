@@ -27,7 +27,8 @@ struct kernort_side {
 	u32 sent; /* the highest that this side is known to have sent */
 	u32 window_end; /* this side's receive window ends here (in the other side's sequence numbers) */
 	u32 timestamp;
-	u32 segments; /* first of those that wait, by sequence number */
+	u32 segments; /* root of the tree of those that wait */
+	u32 last_segment; /* of these by sequence number, if there are any */
 	u32 segment_count;
 	u64 bytes; /* in order so far; also the stream offset of `next` */
 	/* The window: what of the stream is kept for matching. */

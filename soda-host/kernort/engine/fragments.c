@@ -3,11 +3,13 @@
  * DOC: Putting fragments together as Linux does
  *
  * Goal: the datagram that the guest's stack makes of the fragments, or none if it makes none.
- * Linux (net/ipv4/ip_fragment.c and inet_fragment.c, since 4.19; IPv6 the same): a fragment that lies wholly within
- * a contiguous run of what came before is ignored; one that overlaps otherwise throws the whole queue away, as do an
- * end that contradicts an earlier one and an empty fragment. 30 seconds after the first fragment the queue is dropped.
+ * Linux (net/ipv4/ip_fragment.c and inet_fragment.c, since 4.20; IPv6 the same) keeps runs of fragments. One that begins
+ * where the furthest one ends goes on with its run; any other that overlaps none is a run of its own, also between two
+ * that it touches. One that lies wholly within a run is ignored; one that overlaps otherwise throws the whole queue
+ * away, as do an end that contradicts an earlier one, an empty fragment, and codepoints of ECN that do not go together.
+ * 30 seconds after the first fragment the queue is dropped.
  * Memory: a fixed number of queues with the payload in place; the oldest gives way, counted.
- * Attacker: sends fragments in any order, number and overlap; at most KERNORT_FRAGMENT_RUNS separate runs are kept.
+ * Attacker: sends fragments in any order, number and overlap.
  */
 #include "fragments.h"
 
@@ -53,38 +55,42 @@ static struct kernort_fragment_queue *find_queue(struct kernort_fragments *fragm
 	chosen->time_us = packet->time_us;
 	chosen->is_used = true;
 	chosen->has_last = false;
-	chosen->length = chosen->run_count = 0;
+	chosen->length = chosen->bytes_taken = chosen->tail_end = 0;
+	chosen->ecn = 0;
+	memset(chosen->taken, 0, sizeof(chosen->taken));
+	memset(chosen->begins, 0, sizeof(chosen->begins));
 	return chosen;
 }
 
-/* What inet_frag_queue_insert() and ip_frag_queue() decide. Returns 1 taken, 0 ignored, -EINVAL: drop the queue. */
-static int insert_run(struct kernort_fragment_queue *queue, u32 start, u32 end)
+static bool has_bit(const u8 *bits, u32 at)
 {
-	struct kernort_fragment_run *runs = queue->runs;
-	u32 at = 0;
+	return bits[at / 8] >> at % 8 & 1;
+}
 
-	while (at < queue->run_count && runs[at].end <= start)
-		at++;
-	if (at < queue->run_count && runs[at].start < end)
-		return start >= runs[at].start && end <= runs[at].end ? 0 : -EINVAL;
-	if (at > 0 && runs[at - 1].end == start) {
-		runs[at - 1].end = end;
-		if (at < queue->run_count && runs[at].start == end) {
-			runs[at - 1].end = runs[at].end;
-			memmove(&runs[at], &runs[at + 1], (queue->run_count - at - 1) * sizeof(*runs));
-			queue->run_count--;
-		}
-		return 1;
+static void set_bit_at(u8 *bits, u32 at)
+{
+	bits[at / 8] |= (u8)(1u << at % 8);
+}
+
+/* What inet_frag_queue_insert() decides. Returns 1 taken, 0 ignored, -EINVAL: drop the queue. */
+static int insert(struct kernort_fragment_queue *queue, u32 start, u32 end)
+{
+	u32 first = start / 8, units = (end + 7) / 8 - first, there = 0, i;
+	bool goes_on = queue->bytes_taken > 0 && start == queue->tail_end, is_one_run = true;
+
+	for (i = 0; i < units; i++) {
+		there += has_bit(queue->taken, first + i);
+		is_one_run &= i == 0 || !has_bit(queue->begins, first + i);
 	}
-	if (at < queue->run_count && runs[at].start == end) {
-		runs[at].start = start;
-		return 1;
-	}
-	if (queue->run_count == KERNORT_FRAGMENT_RUNS)
-		return -EINVAL;
-	memmove(&runs[at + 1], &runs[at], (queue->run_count - at) * sizeof(*runs));
-	runs[at] = (struct kernort_fragment_run){ .start = start, .end = end };
-	queue->run_count++;
+	if (there > 0)
+		return there == units && is_one_run && end <= queue->tail_end ? 0 : -EINVAL;
+	for (i = 0; i < units; i++)
+		set_bit_at(queue->taken, first + i);
+	if (!goes_on)
+		set_bit_at(queue->begins, first);
+	queue->bytes_taken += end - start;
+	if (end > queue->tail_end)
+		queue->tail_end = end;
 	return 1;
 }
 
@@ -143,8 +149,13 @@ static u8 *write_header(struct kernort_fragment_queue *queue)
 
 static bool is_whole(const struct kernort_fragment_queue *queue)
 {
-	return queue->has_last && queue->run_count == 1 && queue->runs[0].start == 0 &&
-	       queue->runs[0].end == queue->length;
+	return queue->has_last && has_bit(queue->taken, 0) && queue->bytes_taken == queue->length;
+}
+
+/* Not-ECT with any other: ip_frag_ecn_table (RFC 3168, section 5.3). */
+static bool has_bad_ecn(const struct kernort_fragment_queue *queue)
+{
+	return queue->ecn & 1 && queue->ecn != 1;
 }
 
 bool kernort_fragments_add(struct kernort_fragments *fragments, const struct kernort_packet *packet,
@@ -163,7 +174,7 @@ bool kernort_fragments_add(struct kernort_fragments *fragments, const struct ker
 	queue = find_queue(fragments, packet, counters);
 	if (!queue)
 		return false;
-	taken = end > start && note_end(queue, end, is_last) ? insert_run(queue, start, end) : -EINVAL;
+	taken = end > start && note_end(queue, end, is_last) ? insert(queue, start, end) : -EINVAL;
 	if (taken < 0) {
 		queue->is_used = false;
 		counters->fragment_queues_dropped++;
@@ -175,9 +186,14 @@ bool kernort_fragments_add(struct kernort_fragments *fragments, const struct ker
 		queue->ttl = packet->ttl;
 		queue->tos = packet->tos;
 	}
+	queue->ecn |= (u8)(1u << (packet->tos & 3));
 	if (!is_whole(queue))
 		return false;
 	queue->is_used = false;
+	if (has_bad_ecn(queue)) {
+		counters->fragment_queues_dropped++;
+		return false;
+	}
 	counters->datagrams_reassembled++;
 	whole->time_us = packet->time_us;
 	return kernort_decode_ip(whole, write_header(queue),

@@ -6,13 +6,9 @@
 #include "kernort_engine.h"
 #include "packet.h"
 
-#define KERNORT_FRAGMENT_RUNS 64
 #define KERNORT_FRAGMENT_HEADER 40
 #define KERNORT_DATAGRAM_MAX 65535u
-
-struct kernort_fragment_run {
-	u32 start, end;
-};
+#define KERNORT_FRAGMENT_UNITS 8192u /* of eight bytes: where fragments begin */
 
 struct kernort_fragment_queue {
 	struct kernort_address source, destination;
@@ -22,8 +18,10 @@ struct kernort_fragment_queue {
 	u8 ttl, tos;
 	u64 time_us; /* of the first fragment */
 	u32 length; /* of what is known of the payload */
-	u32 run_count;
-	struct kernort_fragment_run runs[KERNORT_FRAGMENT_RUNS];
+	u32 bytes_taken, tail_end; /* the furthest end of a fragment */
+	u8 ecn; /* bit n: a fragment had codepoint n */
+	u8 taken[KERNORT_FRAGMENT_UNITS / 8]; /* bit per unit: it is there */
+	u8 begins[KERNORT_FRAGMENT_UNITS / 8]; /* ... and a run begins with it */
 	u8 bytes[KERNORT_FRAGMENT_HEADER + KERNORT_DATAGRAM_MAX]; /* room for an IP header, then the payload */
 };
 

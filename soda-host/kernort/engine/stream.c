@@ -24,16 +24,19 @@ void kernort_streams_init(struct kernort_streams *streams, struct kernort_arena 
 	streams->segment_count = streams->free_count = segment_count;
 	streams->free_segment = segment_count ? 0 : KERNORT_NO_INDEX;
 	for (i = 0; arena->base && i < segment_count; i++)
-		streams->segments[i].next = i + 1 < segment_count ? i + 1 : KERNORT_NO_INDEX;
+		streams->segments[i].node.parent = i + 1 < segment_count ? i + 1 : KERNORT_NO_INDEX;
+}
+
+static void free_segments(struct kernort_streams *streams, struct kernort_side *side)
+{
+	while (side->segments != KERNORT_NO_INDEX)
+		kernort_segments_free(streams, side, side->segments);
 }
 
 void kernort_stream_release(struct kernort_streams *streams, struct kernort_flow *flow)
 {
-	u32 side;
-
-	for (side = 0; side < 2; side++)
-		while (flow->sides[side].segments != KERNORT_NO_INDEX)
-			kernort_segments_free_first(streams, &flow->sides[side]);
+	free_segments(streams, &flow->sides[KERNORT_CLIENT]);
+	free_segments(streams, &flow->sides[KERNORT_SERVER]);
 }
 
 /* Hand over @bytes, which begin at the side's next sequence number; @urgent as in struct kernort_segment. */
@@ -55,9 +58,10 @@ static void advance(struct kernort_streams *streams, struct kernort_flow *flow, 
 static void drain(struct kernort_streams *streams, struct kernort_flow *flow, u32 side)
 {
 	struct kernort_side *from = &flow->sides[side];
+	u32 first;
 
-	while (from->segments != KERNORT_NO_INDEX) {
-		struct kernort_segment *segment = &streams->segments[from->segments];
+	while ((first = kernort_segments_first(streams, from)) != KERNORT_NO_INDEX) {
+		struct kernort_segment *segment = &streams->segments[first];
 		u32 read = from->next - segment->seq;
 
 		if (seq_after(segment->seq, from->next))
@@ -65,7 +69,7 @@ static void drain(struct kernort_streams *streams, struct kernort_flow *flow, u3
 		if (read < segment->length)
 			advance(streams, flow, side, segment->bytes + read, segment->length - read,
 				segment->urgent > read ? segment->urgent - read : 0);
-		kernort_segments_free_first(streams, from);
+		kernort_segments_free(streams, from, first);
 	}
 }
 
@@ -77,7 +81,7 @@ static void skip_gap(struct kernort_streams *streams, struct kernort_flow *flow,
 
 	if (from->segments == KERNORT_NO_INDEX || !seq_after(ack, from->next))
 		return;
-	first = streams->segments[from->segments].seq;
+	first = streams->segments[kernort_segments_first(streams, from)].seq;
 	if (seq_after(first, ack))
 		return;
 	from->next = first;
@@ -169,8 +173,7 @@ static enum kernort_segment_fate take_syn(struct kernort_streams *streams, struc
 		kernort_segments_add(streams, from, packet->seq + 1, packet->payload, packet->payload_length, 0);
 	/* Data in the SYN counts if the answer acknowledges it (RFC 7413). */
 	if ((packet->tcp_flags & KERNORT_TCP_ACK) && !seq_after(packet->ack, to->next))
-		while (to->segments != KERNORT_NO_INDEX)
-			kernort_segments_free_first(streams, to);
+		free_segments(streams, to);
 	return KERNORT_SEGMENT_TAKEN;
 }
 

@@ -3,11 +3,12 @@
 #define KERNORT_STREAM_H
 
 #include "flow.h"
+#include "tree.h"
 
 #define KERNORT_SEGMENT_BYTES 2048u
 
 struct kernort_segment {
-	u32 next; /* by sequence number, or in the list of free ones */
+	struct kernort_tree_node node; /* `parent` of a free one: the next that is free */
 	u32 seq, length;
 	u32 urgent; /* 1 + offset of the urgent byte, 0: none */
 	u8 bytes[KERNORT_SEGMENT_BYTES];
@@ -38,7 +39,9 @@ void kernort_stream_release(struct kernort_streams *streams, struct kernort_flow
 /* Segments that wait for a gap to close: reassembly.c. */
 void kernort_segments_add(struct kernort_streams *streams, struct kernort_side *side, u32 seq, const u8 *bytes,
 			  u32 length, u32 urgent);
-void kernort_segments_free_first(struct kernort_streams *streams, struct kernort_side *side);
+/* The first by sequence number, or KERNORT_NO_INDEX. */
+u32 kernort_segments_first(const struct kernort_streams *streams, struct kernort_side *side);
+void kernort_segments_free(struct kernort_streams *streams, struct kernort_side *side, u32 index);
 
 static inline bool seq_before(u32 a, u32 b)
 {

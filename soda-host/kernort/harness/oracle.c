@@ -9,105 +9,24 @@
  * namespace cannot be made.
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <linux/if_tun.h>
-#include <net/if.h>
 #include <poll.h>
-#include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include "memory.h"
 #include "stream.h"
+#include "wire.h"
 
 #define STREAM_BYTES 64u
 #define POOL 256u
 #define SERVER_PORT 7
 #define REPLY_MS 2000
 
-static const u8 server_address[4] = { 10, 99, 0, 1 }, client_address[4] = { 10, 99, 0, 2 };
-
-static u64 random_state;
-
-static u32 random_below(u32 limit)
-{
-	random_state ^= random_state >> 12;
-	random_state ^= random_state << 25;
-	random_state ^= random_state >> 27;
-	return (u32)((random_state * 0x2545f4914f6cdd1dULL) >> 33) % limit;
-}
-
-static void give_up(const char *what)
-{
-	perror(what);
-	exit(2);
-}
-
-static void set_address(int fd, struct ifreq *request, unsigned long code, const u8 *address)
-{
-	struct sockaddr_in *in = (struct sockaddr_in *)&request->ifr_addr;
-
-	in->sin_family = AF_INET;
-	memcpy(&in->sin_addr, address, 4);
-	if (ioctl(fd, code, request))
-		give_up("address");
-}
-
-/* A TUN device in a new namespace. Both end with the process. */
-static int open_wire(void)
-{
-	static const u8 mask[4] = { 255, 255, 255, 0 };
-	struct ifreq request = { .ifr_name = "wire", .ifr_flags = IFF_TUN | IFF_NO_PI };
-	int wire, control;
-
-	if (unshare(CLONE_NEWNET))
-		give_up("namespace");
-	wire = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
-	control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (wire < 0 || control < 0 || ioctl(wire, TUNSETIFF, &request))
-		give_up("/dev/net/tun");
-	set_address(control, &request, SIOCSIFADDR, server_address);
-	set_address(control, &request, SIOCSIFNETMASK, mask);
-	request.ifr_flags = IFF_UP | IFF_RUNNING;
-	if (ioctl(control, SIOCSIFFLAGS, &request))
-		give_up("up");
-	close(control);
-	return wire;
-}
-
 static int open_server(void)
 {
 	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(SERVER_PORT) };
 	int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	memcpy(&at.sin_addr, server_address, 4);
+	memcpy(&at.sin_addr, wire_server, 4);
 	if (server < 0 || bind(server, (struct sockaddr *)&at, sizeof(at)) || listen(server, 8))
 		give_up("server");
 	return server;
-}
-
-static void put16(u8 *at, u32 value)
-{
-	at[0] = (u8)(value >> 8);
-	at[1] = (u8)value;
-}
-
-static void put32(u8 *at, u32 value)
-{
-	put16(at, value >> 16);
-	put16(at + 2, value);
-}
-
-static u16 checksum(u32 sum, const u8 *bytes, u32 length)
-{
-	u32 i;
-
-	for (i = 0; i < length; i++)
-		sum += i & 1 ? bytes[i] : (u32)bytes[i] << 8;
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return (u16)~sum;
 }
 
 struct round {
@@ -144,16 +63,11 @@ static void show_engine(struct round *round, u8 *bytes, u32 length, u32 side)
 
 static void send_segment(struct round *round, u8 flags, u32 seq, u32 ack, const u8 *data, u32 length)
 {
-	u8 packet[40 + STREAM_BYTES] = { 0x45 };
+	u8 packet[40 + STREAM_BYTES] = { 0 };
 	u8 *tcp = packet + 20;
 	u32 total = 40 + length, pseudo = KERNORT_PROTO_TCP + 20 + length, i;
 
-	put16(packet + 2, total);
-	packet[8] = 64;
-	packet[9] = KERNORT_PROTO_TCP;
-	memcpy(packet + 12, client_address, 4);
-	memcpy(packet + 16, server_address, 4);
-	put16(packet + 10, checksum(0, packet, 20));
+	put_ip(packet, total, KERNORT_PROTO_TCP, 0, 0, 0);
 	put16(tcp, round->port);
 	put16(tcp + 2, SERVER_PORT);
 	put32(tcp + 4, seq);
