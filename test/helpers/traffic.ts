@@ -95,6 +95,40 @@ export function tcpConversation(
   ]
 }
 
+/** What one side says, and whether that is the server. */
+export interface Turn {
+  isFromServer?: boolean
+  text: string | Buffer
+}
+
+/** A connection on which the sides take turns. */
+export function tcpDialogue(
+  turns: readonly Turn[],
+  { port = SERVER_PORT, clientPort = CLIENT_PORT, isLeftOpen = false }: ConversationOptions = {}
+): Buffer[] {
+  const ports = { port, clientPort }
+  const sent = { client: SEQUENCE + 1, server: SEQUENCE + 1 }
+  const said = turns.map(({ isFromServer = false, text }) => {
+    const payload = Buffer.from(text)
+    const [seq, ack] = isFromServer ? [sent.server, sent.client] : [sent.client, sent.server]
+    sent[isFromServer ? 'server' : 'client'] += payload.length
+    return segment({ ...ports, isFromServer, flags: ACK, seq, ack, payload })
+  })
+  const end = { ...ports, flags: FIN | ACK }
+  return [
+    segment({ ...ports, flags: SYN, seq: SEQUENCE, ack: 0 }),
+    segment({ ...ports, isFromServer: true, flags: SYN | ACK, seq: SEQUENCE, ack: SEQUENCE + 1 }),
+    segment({ ...ports, flags: ACK, seq: SEQUENCE + 1, ack: SEQUENCE + 1 }),
+    ...said,
+    ...(isLeftOpen
+      ? []
+      : [
+          segment({ ...end, seq: sent.client, ack: sent.server }),
+          segment({ ...end, isFromServer: true, seq: sent.server, ack: sent.client + 1 })
+        ])
+  ]
+}
+
 function shuffled<T>(things: readonly T[], chance: Iterator<number>): T[] {
   const left = [...things]
   return things.flatMap(() => left.splice((chance.next().value as number) % left.length, 1))

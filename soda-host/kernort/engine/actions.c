@@ -122,6 +122,9 @@ static bool run_action(const struct kernort_scene *scene, struct kernort_flow *f
 		if (flow)
 			change_integer(scene, flow, option);
 		return true;
+	case KERNORT_OPTION_TAG:
+		kernort_tag_set(scene->tagged_hosts, flow ? &flow->tag : NULL, scene->packet, rule, option);
+		return true;
 	case KERNORT_OPTION_THRESHOLD:
 		return threshold_passes(scene, rule, option);
 	default:

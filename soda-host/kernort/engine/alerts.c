@@ -7,6 +7,7 @@
 
 #define CUT_INTERVAL_US 1000000ULL
 #define CUT_PRIORITY 2
+#define TAGGED_PRIORITY 4
 
 static u32 action_order(u8 action)
 {
@@ -70,6 +71,23 @@ static void tell(struct kernort_engine *engine, u32 index)
 	alert.action = rule->action;
 	alert.priority = rule->priority;
 	engine->counters.alerts++;
+	engine->sink.alert(engine->sink.context, &alert);
+}
+
+void kernort_alerts_tell_tagged(struct kernort_engine *engine)
+{
+	struct kernort_detection alert;
+	u32 rule;
+
+	if (!kernort_tag_takes(&engine->tagged_hosts, engine->flow ? &engine->flow->tag : NULL, engine->scene.packet, &rule))
+		return;
+	engine->counters.tagged++;
+	alert = about_packet(engine);
+	alert.rule = KERNORT_NO_RULE;
+	alert.gid = KERNORT_ENGINE_GID;
+	alert.sid = KERNORT_ENGINE_SID_TAGGED;
+	alert.rev = engine->rules->rules[rule].sid;
+	alert.priority = TAGGED_PRIORITY;
 	engine->sink.alert(engine->sink.context, &alert);
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Base64 as mail has it (RFC 2045): line breaks and spaces are passed over, anything else strange is the end. */
 #include "evaluate.h"
+#include "lines.h"
 
-static int value_of(u8 byte)
+int kernort_base64_value(u8 byte)
 {
 	if (byte >= 'A' && byte <= 'Z')
 		return byte - 'A';
@@ -18,7 +19,7 @@ u32 kernort_base64_decode(const u8 *bytes, u32 length, u8 *out, u32 room)
 	u32 bits = 0, held = 0, used = 0, i;
 
 	for (i = 0; i < length && used < room; i++) {
-		int value = value_of(bytes[i]);
+		int value = kernort_base64_value(bytes[i]);
 
 		if (bytes[i] == ' ' || bytes[i] == '\r' || bytes[i] == '\n' || bytes[i] == '\t')
 			continue;

@@ -80,6 +80,8 @@ static void open_document(struct kernort_engine *engine, struct kernort_flow *fl
 	document->owner = flow;
 	document->app = flow->app;
 	document->method_first = document->method_count = 0;
+	document->awaits = 0;
+	document->is_in_mail = false;
 	clear_message(&document->messages[0]);
 	clear_message(&document->messages[1]);
 }
@@ -103,9 +105,49 @@ static void look(void *context, struct kernort_document *document, u32 side)
 		kernort_detect_document(engine, document, side);
 }
 
+static bool is_of_lines(u8 app)
+{
+	return app == KERNORT_APP_SMTP || app == KERNORT_APP_FTP || app == KERNORT_APP_SSH;
+}
+
+static bool has_parser(u8 app)
+{
+	return app == KERNORT_APP_HTTP || app == KERNORT_APP_TLS || app == KERNORT_APP_DNS || is_of_lines(app);
+}
+
+static void expect(void *context, u32 side, u16 port)
+{
+	struct kernort_engine *engine = context;
+	const struct kernort_flow *flow = engine->flow;
+
+	engine->expected[engine->expected_next] =
+		(struct kernort_expected){ .address = side == KERNORT_CLIENT ? flow->client : flow->server, .port = port };
+	engine->expected_next = (engine->expected_next + 1) % KERNORT_EXPECTED;
+}
+
+bool kernort_conversation_is_expected(struct kernort_engine *engine, const struct kernort_flow *flow)
+{
+	u32 i;
+
+	for (i = 0; flow->ip_protocol == KERNORT_PROTO_TCP && i < KERNORT_EXPECTED; i++)
+		if (engine->expected[i].port && engine->expected[i].port == flow->server_port &&
+		    !memcmp(&engine->expected[i].address, &flow->server, sizeof(flow->server))) {
+			engine->expected[i].port = 0;
+			return true;
+		}
+	return false;
+}
+
+static struct kernort_reader reader_of(struct kernort_engine *engine)
+{
+	return (struct kernort_reader){
+		.look = look, .expect = expect, .context = engine, .work = &engine->evaluation.work
+	};
+}
+
 static void parse(struct kernort_engine *engine, struct kernort_flow *flow, u32 side, const u8 *bytes, u32 length)
 {
-	struct kernort_reader reader = { .look = look, .context = engine, .work = &engine->evaluation.work };
+	struct kernort_reader reader = reader_of(engine);
 	struct kernort_document *document = &engine->documents.documents[flow->document];
 
 	kernort_use_list_remove(&engine->documents.use, flow->document);
@@ -114,6 +156,10 @@ static void parse(struct kernort_engine *engine, struct kernort_flow *flow, u32 
 		kernort_http_feed(document, side, bytes, length, &reader);
 	else if (document->app == KERNORT_APP_DNS)
 		kernort_dns_feed(document, side, bytes, length, &reader);
+	else if (is_of_lines(document->app))
+		kernort_lines_feed(document, side, bytes, length, &reader);
+	else if (document->app == KERNORT_APP_FTP_DATA)
+		kernort_file_feed(document, side, bytes, length, &reader);
 	else
 		kernort_tls_feed(document, side, bytes, length, &reader);
 }
@@ -141,6 +187,8 @@ void kernort_conversation_feed(struct kernort_engine *engine, struct kernort_flo
 		if (flow->document == KERNORT_NO_INDEX && flow->app == KERNORT_APP_HTTP &&
 		    kernort_http_begins(bytes, length, side))
 			open_document(engine, flow);
+		if (flow->document == KERNORT_NO_INDEX && flow->app == KERNORT_APP_FTP_DATA)
+			open_document(engine, flow);
 		if (flow->document != KERNORT_NO_INDEX)
 			parse(engine, flow, side, bytes, length);
 		return;
@@ -148,7 +196,7 @@ void kernort_conversation_feed(struct kernort_engine *engine, struct kernort_flo
 	if (from->window == KERNORT_NO_INDEX || from->window_start != 0 || from->window_used < SNIFF_BYTES)
 		return;
 	flow->app = sniff(kernort_window_bytes(&engine->windows, from), from->window_used, side, flow->server_port);
-	if (flow->app != KERNORT_APP_HTTP && flow->app != KERNORT_APP_TLS && flow->app != KERNORT_APP_DNS)
+	if (!has_parser(flow->app))
 		return;
 	open_document(engine, flow);
 	parse_beginning(engine, flow);
@@ -156,10 +204,12 @@ void kernort_conversation_feed(struct kernort_engine *engine, struct kernort_flo
 
 void kernort_conversation_finish(struct kernort_engine *engine, struct kernort_flow *flow)
 {
-	struct kernort_reader reader = { .look = look, .context = engine, .work = &engine->evaluation.work };
+	struct kernort_reader reader = reader_of(engine);
 
 	if (flow->document != KERNORT_NO_INDEX && flow->app == KERNORT_APP_HTTP)
 		kernort_http_finish(&engine->documents.documents[flow->document], engine->scene.side, &reader);
+	else if (flow->document != KERNORT_NO_INDEX)
+		kernort_lines_finish(&engine->documents.documents[flow->document], engine->scene.side, &reader);
 }
 
 void kernort_conversation_datagram(struct kernort_engine *engine)

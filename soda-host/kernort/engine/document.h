@@ -62,9 +62,31 @@ struct kernort_message {
 	u8 body[KERNORT_BODY_BYTES];
 };
 
+/* Phases of the protocols of lines. */
+enum { KERNORT_LINES_COMMANDS, KERNORT_LINES_MAIL, KERNORT_LINES_CHUNK, KERNORT_LINES_OVER };
+
+#define KERNORT_MIME_DEPTH 4u
+#define KERNORT_BOUNDARY_BYTES 70u /* RFC 2046, section 5.1.1 */
+
+struct kernort_boundary {
+	u8 length;
+	u8 bytes[KERNORT_BOUNDARY_BYTES];
+};
+
+/* Where in a mail the client is: mime.c. */
+struct kernort_mime {
+	u8 phase, header, encoding, depth, bits;
+	bool is_multipart, is_mail;
+	u32 held; /* bits of base64 that are not yet a byte */
+	struct kernort_boundary boundaries[KERNORT_MIME_DEPTH];
+};
+
 struct kernort_document {
 	struct kernort_flow *owner; /* whose conversation it is; NULL: free */
 	u8 app;
+	u8 awaits; /* SMTP, FTP: what the server's next answer decides */
+	bool is_in_mail, is_last_chunk; /* SMTP */
+	struct kernort_mime mime;
 	u8 methods[KERNORT_METHODS]; /* of the requests that have no answer yet */
 	u8 method_first, method_count;
 	struct kernort_scratch *scratch;
@@ -76,6 +98,8 @@ struct kernort_reader {
 	void (*look)(void *context, struct kernort_document *document, u32 side);
 	void *context;
 	struct kernort_work *work; /* spent on decoding; when it is over, bodies are taken as they came */
+	/* The end on @side said that a file will come to this port of it. */
+	void (*expect)(void *context, u32 side, u16 port);
 };
 
 static inline void view_set(struct kernort_views *views, u8 buffer, const u8 *bytes, u32 length)
@@ -111,6 +135,14 @@ bool kernort_http_begins(const u8 *bytes, u32 length, u32 side);
 
 /* http_views.c: fill the views with the head of @side's message, and its decoded @body if that has bytes. */
 void kernort_http_views(struct kernort_document *document, u32 side, struct kernort_slice body);
+
+/* lines.c: SMTP, FTP, SSH. */
+void kernort_lines_feed(struct kernort_document *document, u32 side, const u8 *bytes, u32 length,
+			const struct kernort_reader *reader);
+void kernort_lines_finish(struct kernort_document *document, u32 side, const struct kernort_reader *reader);
+/* file.c: all bytes of the connection are one file. */
+void kernort_file_feed(struct kernort_document *document, u32 side, const u8 *bytes, u32 length,
+		       const struct kernort_reader *reader);
 
 /* tls.c */
 void kernort_tls_feed(struct kernort_document *document, u32 side, const u8 *bytes, u32 length,

@@ -162,6 +162,8 @@ static struct kernort_flow *add_flow(struct kernort_engine *engine, const struct
 		flow->server_port = port;
 		*side = KERNORT_SERVER;
 	}
+	if (kernort_conversation_is_expected(engine, flow))
+		flow->app = KERNORT_APP_FTP_DATA;
 	return flow;
 }
 
@@ -224,6 +226,7 @@ static void look_at(struct kernort_engine *engine, const struct kernort_packet *
 	engine->packet_number++;
 	if (!packet->is_fragment)
 		set_flow(engine, packet);
+	kernort_alerts_tell_tagged(engine);
 	begin_work(engine, engine->flow, packet->payload_length);
 	if (engine->flow && packet->ip_protocol == KERNORT_PROTO_TCP && packet->has_transport)
 		follow_stream(engine, packet);
@@ -352,6 +355,7 @@ struct kernort_engine *kernort_engine_init(void *memory, u64 size, const struct 
 	engine->streams.context = engine;
 	engine->scene.rules = engine->evaluation.rules = rules;
 	engine->scene.tracks = &engine->tracks;
+	engine->scene.tagged_hosts = &engine->tagged_hosts;
 	engine->evaluation.counters = &engine->counters;
 	return engine;
 }

@@ -36,6 +36,14 @@ struct kernort_documents {
 	u32 count;
 };
 
+/* Where a file over FTP is about to be taken from. */
+struct kernort_expected {
+	struct kernort_address address;
+	u16 port; /* 0: nothing */
+};
+
+#define KERNORT_EXPECTED 16u
+
 struct kernort_engine {
 	struct kernort_engine_config config;
 	const struct kernort_ruleset *rules;
@@ -47,6 +55,7 @@ struct kernort_engine {
 	struct kernort_windows windows;
 	struct kernort_documents documents;
 	struct kernort_tracks tracks;
+	struct kernort_tags tagged_hosts;
 	/* The packet being looked at. */
 	struct kernort_scene scene;
 	struct kernort_flow *flow;
@@ -54,6 +63,8 @@ struct kernort_engine {
 	bool has_stream; /* its payload went into a stream */
 	bool is_refused; /* the receiver's stack drops it */
 	u32 packet_number;
+	struct kernort_expected expected[KERNORT_EXPECTED];
+	u32 expected_next;
 	/* Rules to try. */
 	u32 candidate_count;
 	struct kernort_candidate candidates[KERNORT_CANDIDATES];
@@ -84,6 +95,8 @@ void kernort_detect_stream(struct kernort_engine *engine, u32 side);
 void kernort_detect_document(struct kernort_engine *engine, struct kernort_document *document, u32 side);
 /* alerts.c: tell what has matched, worst first, pass rules before all. */
 void kernort_alerts_tell(struct kernort_engine *engine);
+/* Tell of the packet if an earlier match has tagged it. */
+void kernort_alerts_tell_tagged(struct kernort_engine *engine);
 /* ... and that rules were left out, because the packet's work was spent: once a flow, and once a second. */
 void kernort_alerts_tell_cut(struct kernort_engine *engine);
 /*
@@ -105,6 +118,8 @@ void kernort_documents_init(struct kernort_documents *documents, struct kernort_
 void kernort_conversation_feed(struct kernort_engine *engine, struct kernort_flow *flow, u32 side, const u8 *bytes,
 			       u32 length);
 void kernort_conversation_datagram(struct kernort_engine *engine);
+/* Did another connection say that this one would come, with a file? Once only. */
+bool kernort_conversation_is_expected(struct kernort_engine *engine, const struct kernort_flow *flow);
 void kernort_conversation_finish(struct kernort_engine *engine, struct kernort_flow *flow);
 void kernort_conversation_release(struct kernort_engine *engine, struct kernort_flow *flow);
 

@@ -186,6 +186,8 @@ static void clear_side(struct kernort_side *side)
 
 void kernort_flow_restart(struct kernort_flows *flows, struct kernort_flow *flow)
 {
+	flow->is_cut = false;
+	flow->tag.left = 0;
 	memset(flow->packets, 0, sizeof(flow->packets));
 	memset(flow->payload_bytes, 0, sizeof(flow->payload_bytes));
 	flow->tcp_state = KERNORT_TCP_NONE;

@@ -5,6 +5,7 @@
 #include "arena.h"
 #include "kernort_engine.h"
 #include "packet.h"
+#include "tag.h"
 #include "use_list.h"
 
 #define KERNORT_RECENT 16
@@ -61,6 +62,7 @@ struct kernort_flow {
 	u32 document; /* of the application parser, or KERNORT_NO_INDEX */
 	u32 credit; /* work that its packets have earned and not spent: work.h */
 	bool is_cut; /* it has spent all of that, and this has been told */
+	struct kernort_tag tag;
 	struct kernort_side sides[2];
 	u32 *bits; /* flowbits */
 	u32 *integers; /* flowints, then the set of those that have a value */

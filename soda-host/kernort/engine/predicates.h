@@ -14,6 +14,7 @@ struct kernort_scene {
 	u32 side; /* whose packet it is */
 	bool is_stream; /* the subject is the reassembled stream */
 	struct kernort_tracks *tracks;
+	struct kernort_tags *tagged_hosts;
 };
 
 /* Protocol, addresses, ports and flow of @rule. */

@@ -12,7 +12,7 @@ const KIND = 'kernort-harness'
 
 /** The engine and the one header that it takes from outside; not what belongs to sealing or to the kernel. */
 const ENGINE_SOURCES =
-  'engine/{actions,alerts,asn1,base64,certificate,console,content,conversation,decode,detect,dns,engine,evaluate,event_rules,event_state,events,flow,fragments,http,http_head,http_uri,http_views,inflate,number,predicates,reassembly,regex,regex_backtrack,regex_pike,ruleset,scan,stream,tls,track,transform,tree,try,use_list,window}.c'
+  'engine/{actions,alerts,asn1,base64,certificate,console,content,conversation,decode,detect,dns,engine,evaluate,event_rules,event_state,events,file,flow,fragments,ftp,http,http_head,http_uri,http_views,inflate,lines,mime,number,predicates,reassembly,regex,regex_backtrack,regex_pike,ruleset,scan,smtp,stream,tag,tls,track,transform,tree,try,use_list,window}.c'
 
 const WARNINGS = ['-Wall', '-Wextra', '-Werror']
 const INCLUDES = ['-Ienv/user', '-Iinclude', '-Iengine', '-Iharness']

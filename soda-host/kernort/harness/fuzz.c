@@ -6,8 +6,8 @@
  * at the first wrong access: status 0 means that nothing was found. The same SEED makes the same input.
  *
  * Targets: `packets` (decoding, fragments, flows, reassembly, detection: frames of the captures, mutated, doubled,
- * dropped and reordered), `http`, `tls`, `dns`, `inflate` (each parser alone, fed in pieces), `table` (the loader,
- * and the engine with any table that it takes).
+ * dropped and reordered), `http`, `tls`, `dns`, `dns-tcp`, `smtp`, `ftp`, `ssh`, `inflate` (each parser alone, fed in
+ * pieces), `table` (the loader, and the engine with any table that it takes).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -197,6 +197,11 @@ static void ignore_look(void *context, struct kernort_document *document, u32 si
 	++*(u64 *)context;
 }
 
+static void ignore_expect(void *context, u32 side, u16 port)
+{
+	*(u64 *)context += side + port;
+}
+
 static const char http_request[] =
 	"POST /a/./b/../c%20d//e\\f?q=1%41 HTTP/1.1\r\nHost: Example.com:80\r\nCookie: a=b\r\nX: y\r\n z\r\n"
 	"Transfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n0\r\nTrailer: 1\r\n\r\nGET / HTTP/1.0\r\n\r\n";
@@ -215,9 +220,20 @@ static const u8 dns_query[] = { 0, 1, 1, 0, 0, 2, 0, 0, 0, 0, 0, 0, 3, 'w', 'w',
 static const u8 dns_stream[] = { 0, 29, 0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 3, 'w', 'w', 'w', 7, 'e', 'x', 'a', 'm', 'p', 'l', 'e', 0, 0, 1, 0, 1,
 				 0, 18, 0, 2, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 'a', 0, 0, 1, 0, 1 };
 
+static const char smtp_client[] =
+	"EHLO a.example\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nBDAT 233 LAST\r\n"
+	"Content-Type: multipart/mixed;\r\n boundary=\"one\"\r\n\r\n--one\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+	"aGVsbG8=\r\n--one\r\nContent-Type: message/rfc822\r\n\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+	"a=3D=\r\nb\r\n--one--\r\nRSET\r\nDATA\r\nSubject: x\r\n\r\n..\r\n.\r\nDATA\r\n";
+static const char smtp_server[] = "220 x\r\n250-a\r\n250 b\r\n354 go\r\n";
+static const char ftp_client[] = "USER a\r\nPORT 10,0,0,1,4,5\r\nEPRT |1|10.0.0.1|99|\r\nAUTH TLS\r\nRETR a b\r\n";
+static const char ftp_server[] = "220 x\r\n227 ok (10,0,0,2,31,64)\r\n229 ok (|||8000|)\r\n234 go\r\n";
+static const char ssh_banner[] = "hello\r\nSSH-2.0-OpenSSH_9.2 Debian\r\n";
+
 /* A protocol's parser, and a good conversation's two sides to begin from. */
 struct protocol {
 	const char *name;
+	u8 app;
 	void (*feed)(struct kernort_document *document, u32 side, const u8 *bytes, u32 length,
 		     const struct kernort_reader *reader);
 	void (*finish)(struct kernort_document *document, u32 side, const struct kernort_reader *reader);
@@ -227,16 +243,19 @@ struct protocol {
 #define SEED(bytes, left_out) { (const u8 *)(bytes), sizeof(bytes) - (left_out) }
 
 static const struct protocol protocols[] = {
-	{ "http", kernort_http_feed, kernort_http_finish, { SEED(http_request, 1), SEED(http_response, 1) } },
-	{ "tls", kernort_tls_feed, NULL, { SEED(tls_hello, 0), SEED(tls_hello, 0) } },
-	{ "dns-tcp", kernort_dns_feed, NULL, { SEED(dns_stream, 0), SEED(dns_stream, 0) } },
+	{ "http", KERNORT_APP_HTTP, kernort_http_feed, kernort_http_finish, { SEED(http_request, 1), SEED(http_response, 1) } },
+	{ "tls", KERNORT_APP_TLS, kernort_tls_feed, NULL, { SEED(tls_hello, 0), SEED(tls_hello, 0) } },
+	{ "dns-tcp", KERNORT_APP_DNS, kernort_dns_feed, NULL, { SEED(dns_stream, 0), SEED(dns_stream, 0) } },
+	{ "smtp", KERNORT_APP_SMTP, kernort_lines_feed, kernort_lines_finish, { SEED(smtp_client, 1), SEED(smtp_server, 1) } },
+	{ "ftp", KERNORT_APP_FTP, kernort_lines_feed, kernort_lines_finish, { SEED(ftp_client, 1), SEED(ftp_server, 1) } },
+	{ "ssh", KERNORT_APP_SSH, kernort_lines_feed, kernort_lines_finish, { SEED(ssh_banner, 1), SEED(ssh_banner, 1) } },
 };
 
 static void feed_pieces(struct kernort_document *document, u32 side, const u8 *bytes, u32 length,
 			const struct protocol *protocol, u64 *looks)
 {
 	struct kernort_work work = { .limit = ~0ULL };
-	struct kernort_reader reader = { .look = ignore_look, .context = looks, .work = &work };
+	struct kernort_reader reader = { .look = ignore_look, .expect = ignore_expect, .context = looks, .work = &work };
 
 	while (length > 0) {
 		u32 piece = 1 + random_below(length);
@@ -254,7 +273,7 @@ static void fuzz_conversation(u32 rounds, const struct protocol *protocol)
 	struct kernort_document *document = calloc(1, sizeof(*document));
 	struct kernort_scratch *scratch = calloc(1, sizeof(*scratch));
 	struct kernort_work work = { .limit = ~0ULL };
-	struct kernort_reader reader = { .look = ignore_look, .work = &work };
+	struct kernort_reader reader = { .look = ignore_look, .expect = ignore_expect, .work = &work };
 	u8 bytes[4096];
 	u64 looks = 0;
 	u32 round;
@@ -262,6 +281,7 @@ static void fuzz_conversation(u32 rounds, const struct protocol *protocol)
 	if (!document || !scratch)
 		abort();
 	document->scratch = scratch;
+	document->app = protocol->app;
 	reader.context = &looks;
 	for (round = 0; round < rounds; round++) {
 		u32 side = random_below(2), length;

@@ -5,7 +5,7 @@ set -eu
 program=$1 table=$2 seconds=$3
 shift 3
 [ "$seconds" -gt 0 ] || seconds=600
-for target in packets http tls dns dns-tcp inflate table; do
+for target in packets http tls dns dns-tcp smtp ftp ssh inflate table; do
 	rounds=200000
 	[ "$target" = table ] && rounds=2000
 	end=$(($(date +%s) + seconds)) seed=$(date +%s)

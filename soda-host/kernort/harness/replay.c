@@ -54,6 +54,7 @@ static void print_counters(const struct kernort_counters *counters)
 	PRINT(alerts_dropped);
 	PRINT(tries_cut);
 	PRINT(regex_cut);
+	PRINT(tagged);
 	PRINT(work);
 	PRINT(work_most);
 	PRINT(packets_cut);

@@ -36,6 +36,8 @@ struct kernort_engine_config {
 #define KERNORT_ENGINE_GID 65000
 #define KERNORT_ENGINE_SID_CUT 1 /* a packet was too costly: rules were left out (work.h) */
 #define KERNORT_ENGINE_MESSAGE_CUT "detection cut short: this traffic costs more work than it has earned"
+#define KERNORT_ENGINE_SID_TAGGED 2 /* a packet that an earlier match has tagged; rev: the sid of its rule */
+#define KERNORT_ENGINE_MESSAGE_TAGGED "tagged packet"
 
 struct kernort_detection {
 	u32 rule; /* index in the table, or KERNORT_NO_RULE */
@@ -61,6 +63,7 @@ struct kernort_counters {
 	u64 tracks_evicted;
 	u64 rules_tried, matches, alerts, alerts_dropped, tries_cut, regex_cut;
 	u64 work, work_most; /* steps so far, and of one packet */
+	u64 tagged; /* packets told of because of an earlier match */
 	u64 packets_cut, rules_cut; /* packets whose work was spent, and rules that were therefore not tried on them */
 };
 

@@ -241,6 +241,11 @@ enum kernort_buffer {
 	KERNORT_BUFFER_SIP_METHOD,
 	KERNORT_BUFFER_SIP_HEADER,
 	KERNORT_BUFFER_SIP_STATUS_CODE,
+	KERNORT_BUFFER_SMTP_HELO, /* the name that the client gives itself */
+	KERNORT_BUFFER_SMTP_MAIL_FROM, /* without the brackets */
+	KERNORT_BUFFER_SMTP_RCPT_TO,
+	KERNORT_BUFFER_FTP_COMMAND,
+	KERNORT_BUFFER_FTP_COMMAND_DATA, /* what follows the command and its blank */
 	KERNORT_BUFFER_COUNT
 };
 

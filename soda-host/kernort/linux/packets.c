@@ -92,12 +92,13 @@ static void log_alert(void *unused, const struct kernort_detection *found)
 {
 	const struct kernort_ruleset_rule *rule =
 		found->rule == KERNORT_NO_RULE ? NULL : &packets.rules.rules[found->rule];
+	const char *own = found->sid == KERNORT_ENGINE_SID_CUT ? KERNORT_ENGINE_MESSAGE_CUT : KERNORT_ENGINE_MESSAGE_TAGGED;
 	const struct kernort_alert alert = {
 		.gid = found->gid, .sid = found->sid, .revision = found->rev, .severity = found->priority,
 	};
 	const struct kernort_piece tails[] = {
-		{ .bytes = rule ? packets.rules.bytes + rule->message : (const u8 *)KERNORT_ENGINE_MESSAGE_CUT,
-		  .length = rule ? rule->message_length : sizeof(KERNORT_ENGINE_MESSAGE_CUT) - 1 },
+		{ .bytes = rule ? packets.rules.bytes + rule->message : (const u8 *)own,
+		  .length = rule ? rule->message_length : strlen(own) },
 		{ .bytes = packets.evidence, .length = describe(packets.evidence, found) },
 	};
 

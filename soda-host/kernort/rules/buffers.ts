@@ -5,7 +5,7 @@
  * `regexFlag` is the letter after a pcre that does the same.
  */
 
-import type { BufferRow, Side } from './buffer-row.ts'
+import type { AppProtocol, BufferRow, Side } from './buffer-row.ts'
 import { EVENT_BUFFERS } from './events/buffers.ts'
 
 const http = (
@@ -29,6 +29,14 @@ const tls = (code: number, side: Side, sticky: readonly string[]): BufferRow => 
   sticky,
   modifiers: [],
   apps: ['tls']
+})
+
+const command = (code: number, app: AppProtocol, sticky: string): BufferRow => ({
+  code,
+  side: 'request',
+  sticky: [sticky],
+  modifiers: [],
+  apps: [app]
 })
 
 /** Codes 0 and 1 are the packet's predicates and the effects: not buffers that a rule can name. */
@@ -114,6 +122,11 @@ export const BUFFERS = {
   sip_method: { code: 48, sticky: ['sip.method'], modifiers: [], apps: ['sip'], side: 'request' },
   sip_header: { code: 49, sticky: ['sip_header'], modifiers: [], apps: ['sip'], side: 'both' },
   sip_stat_code: { code: 50, sticky: ['sip.stat_code'], modifiers: [], apps: ['sip'], side: 'response' },
+  smtp_helo: command(51, 'smtp', 'smtp.helo'),
+  smtp_mail_from: command(52, 'smtp', 'smtp.mail_from'),
+  smtp_rcpt_to: command(53, 'smtp', 'smtp.rcpt_to'),
+  ftp_command: command(54, 'ftp', 'ftp.command'),
+  ftp_command_data: command(55, 'ftp', 'ftp.command_data'),
   ...EVENT_BUFFERS
 } as const satisfies Record<string, BufferRow>
 

@@ -102,6 +102,26 @@ describe('the detection engine', function () {
     expect(uses[0]?.steps).to.be.above(1000)
   })
 
+  it('tells of the packets that come after a match, as its tag says', async () => {
+    const rule = (tag: string): string =>
+      `alert udp any any -> any any (msg:"a"; content:"begin"; tag:${tag}; sid:1;)`
+    const frames = ['one', 'begin', 'two', 'three', 'four'].map((text) => udpFrame(Buffer.from(text)))
+    await using directory = await temporaryDirectory()
+    const path = join(directory.path, 'tagged.pcap')
+    await writeFile(path, captureOf(frames, 1e6))
+    for (const [tag, expected] of [
+      ['session', 3],
+      ['session,2,packets', 2],
+      ['host,2,seconds,src', 1],
+      ['host,10,packets,dst', 3],
+      ['session,40,bytes', 2]
+    ] as const) {
+      const { table } = compileRuleset([{ file: 'a.rules', text: rule(tag) }])
+      const { counters } = await replay(table.bytes, path, { cacheDir, ignoresChecksums: true })
+      expect(counters['tagged'], tag).to.equal(expected)
+    }
+  })
+
   it('refuses a table with any section out of place', async () => {
     const table = Buffer.from(await tableOf(join(VECTORS, 'flowbit-oring', 'rules.rules')))
     const pcap = join(VECTORS, 'flowbit-oring', 'input.pcap')

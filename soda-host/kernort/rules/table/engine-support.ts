@@ -11,8 +11,6 @@ export const BUFFERS_MISSING: readonly BufferName[] = [
   'ja3_string',
   'ja3s_hash',
   'ja3s_string',
-  'ssh_proto',
-  'ssh_software',
   'dce_stub_data',
   'sip_method',
   'sip_header',
