@@ -32,6 +32,9 @@ bool kernort_http_next_header(struct kernort_cursor *rest, u32 side, struct kern
 struct kernort_slice kernort_http_word(struct kernort_slice *line);
 bool kernort_slice_is(struct kernort_slice slice, const char *lower_case);
 bool kernort_slice_has(struct kernort_slice slice, const char *lower_case);
+bool kernort_slice_begins(struct kernort_slice slice, const char *lower_case);
+/* What follows the first @count bytes. */
+struct kernort_slice kernort_slice_after(struct kernort_slice slice, u32 count);
 
 /* http_uri.c: the normalised form, into the views' derived bytes. */
 struct kernort_slice kernort_http_normalise_uri(struct kernort_views *views, struct kernort_slice raw);

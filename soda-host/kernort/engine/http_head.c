@@ -44,6 +44,19 @@ bool kernort_slice_has(struct kernort_slice slice, const char *lower_case)
 	return false;
 }
 
+bool kernort_slice_begins(struct kernort_slice slice, const char *lower_case)
+{
+	u32 length = (u32)strlen(lower_case);
+
+	return slice.length >= length &&
+	       kernort_slice_is((struct kernort_slice){ .bytes = slice.bytes, .length = length }, lower_case);
+}
+
+struct kernort_slice kernort_slice_after(struct kernort_slice slice, u32 count)
+{
+	return (struct kernort_slice){ .bytes = slice.bytes + count, .length = slice.length - count };
+}
+
 /* A line that begins so goes on with the one before. */
 static bool is_fold(u8 byte)
 {

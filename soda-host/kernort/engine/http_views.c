@@ -139,6 +139,27 @@ static void set_status_line(struct kernort_views *views, struct kernort_slice li
 		view_set(views, KERNORT_BUFFER_HTTP_STATUS_MESSAGE, line.bytes + 1, line.length - 1);
 }
 
+/* Without a Host header the request's target says it: CONNECT's, or one in absolute form (RFC 9112, section 3.2). */
+static void set_target_host(struct kernort_views *views)
+{
+	struct kernort_slice target = views->single[KERNORT_BUFFER_HTTP_URI_RAW];
+	const u8 *end;
+
+	if (views->single[KERNORT_BUFFER_HTTP_HOST_RAW].bytes || target.length == 0)
+		return;
+	if (kernort_slice_is(views->single[KERNORT_BUFFER_HTTP_METHOD], "connect")) {
+		set_host(views, target);
+		return;
+	}
+	if (!kernort_slice_begins(target, "http://"))
+		return;
+	target = kernort_slice_after(target, 7);
+	end = memchr(target.bytes, '/', target.length);
+	if (end)
+		target.length = (u32)(end - target.bytes);
+	set_host(views, target);
+}
+
 static void set_body(struct kernort_views *views, u32 side, struct kernort_slice body)
 {
 	view_set(views, KERNORT_BUFFER_FILE_DATA, body.bytes, body.length);
@@ -166,4 +187,6 @@ void kernort_http_views(struct kernort_document *document, u32 side, struct kern
 		view_set(views, KERNORT_BUFFER_HTTP_HEADER_RAW, rest.at, rest.left);
 	view_set(views, KERNORT_BUFFER_HTTP_START, message->head, message->head_used);
 	set_headers(views, side, rest);
+	if (side == KERNORT_CLIENT)
+		set_target_host(views);
 }

@@ -10,19 +10,6 @@
 
 enum { SSH_BANNER, SSH_DONE };
 
-bool kernort_slice_begins(struct kernort_slice slice, const char *lower_case)
-{
-	u32 length = (u32)strlen(lower_case);
-
-	return slice.length >= length &&
-	       kernort_slice_is((struct kernort_slice){ .bytes = slice.bytes, .length = length }, lower_case);
-}
-
-struct kernort_slice kernort_slice_after(struct kernort_slice slice, u32 count)
-{
-	return (struct kernort_slice){ .bytes = slice.bytes + count, .length = slice.length - count };
-}
-
 static struct kernort_slice without_end(struct kernort_slice line)
 {
 	if (line.length > 0 && line.bytes[line.length - 1] == '\n')

@@ -34,11 +34,6 @@ void kernort_mime_begin(const struct kernort_line_feed *feed);
 void kernort_mime_line(const struct kernort_line_feed *feed, struct kernort_slice line);
 void kernort_mime_end(const struct kernort_line_feed *feed);
 
-/* lines.c: does the slice begin with the text, whatever its case? */
-bool kernort_slice_begins(struct kernort_slice slice, const char *lower_case);
-/* What follows the first @count bytes. */
-struct kernort_slice kernort_slice_after(struct kernort_slice slice, u32 count);
-
 /* A line without its end, but for mail. */
 void kernort_smtp_line(const struct kernort_line_feed *feed, struct kernort_slice line);
 void kernort_ftp_line(const struct kernort_line_feed *feed, struct kernort_slice line);

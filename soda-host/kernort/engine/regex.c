@@ -203,7 +203,7 @@ static int search(struct kernort_regex_run *run, const struct kernort_ruleset_re
 /* No more steps than @steps, or than a share of the work that is left. Returns how many that are. */
 static u32 allow(struct kernort_regex_run *run, u64 steps, const struct kernort_work *work)
 {
-	u64 share = kernort_work_left(work) / KERNORT_WORK_SHARE;
+	u64 share = kernort_work_share(work);
 
 	steps = steps < share ? steps : share;
 	run->steps = steps < 0xffffffff ? (u32)steps : 0xffffffff;

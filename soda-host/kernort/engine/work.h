@@ -13,10 +13,10 @@
 
 #include "kernort_env.h"
 
-#define KERNORT_WORK_PER_PACKET 65536u
-#define KERNORT_WORK_PER_BYTE 128u /* of payload */
-#define KERNORT_WORK_AT_FIRST (1u << 20) /* that a flow begins with */
-#define KERNORT_WORK_KEPT_MAX (8u << 20)
+#define KERNORT_WORK_PER_PACKET 16384u
+#define KERNORT_WORK_PER_BYTE 32u /* of payload */
+#define KERNORT_WORK_AT_FIRST (1u << 18) /* that a flow begins with */
+#define KERNORT_WORK_KEPT_MAX (4u << 20)
 
 /* What things cost that are not counted byte by byte. */
 #define KERNORT_WORK_OF_RULE 16u
@@ -25,10 +25,10 @@
 #define KERNORT_WORK_SCAN_BYTES 4u /* are scanned in one step */
 
 /*
- * One search may take this part of what is left, so that after some that are dear there still is enough for many that are
- * not.
+ * One search for an expression may take this part of what is left, so that after some that are dear there still is enough
+ * for many that are not; and all together leave this part of the whole to contents.
  */
-#define KERNORT_WORK_SHARE 8u
+#define KERNORT_WORK_SHARE 4u
 
 struct kernort_work {
 	u64 spent, limit;
@@ -50,6 +50,14 @@ static inline bool kernort_work_begins(struct kernort_work *work)
 {
 	work->is_cut |= kernort_work_is_over(work);
 	return !kernort_work_is_over(work);
+}
+
+/* What one search for an expression may take. */
+static inline u64 kernort_work_share(const struct kernort_work *work)
+{
+	u64 left = kernort_work_left(work), kept = work->limit / KERNORT_WORK_SHARE;
+
+	return left > kept ? (left - kept) / KERNORT_WORK_SHARE : 0;
 }
 
 static inline void kernort_work_spend(struct kernort_work *work, u64 steps)

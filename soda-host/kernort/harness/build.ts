@@ -22,9 +22,17 @@ const PROGRAMS = {
   replay: ['-O2'],
   check: ['-O1', '-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
   fuzz: ['-O1', '-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
+  'dialogue-fuzz': [
+    '-O1',
+    '-g',
+    '-fsanitize=address,undefined',
+    '-fno-sanitize-recover=all',
+    '-fsanitize-coverage=trace-pc'
+  ],
   events: ['-O1', '-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
   fuzz_events: ['-O1', '-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
-  oracle: ['-O2']
+  oracle: ['-O2'],
+  'fragment-oracle': ['-O2']
 } as const
 
 export type HarnessProgram = keyof typeof PROGRAMS

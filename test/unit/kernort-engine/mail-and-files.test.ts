@@ -93,7 +93,8 @@ describe('lines, mails and files in the detection engine', function () {
 
   it('reads mail in whatever pieces it comes, with its dots, and by BDAT', async () => {
     const mail = multipart('base64', base64(SECRET))
-    const pieces = (text: string): Turn[] => [...text].map((letter) => client(letter))
+    const pieces = (text: string): Turn[] =>
+      Array.from({ length: text.length }, (_, at) => client(text.charAt(at)))
     const turns = mailed('')
     const bySingleBytes = [...turns.slice(0, 5), ...pieces(mail), ...turns.slice(6)]
     expect(await sidsOf(FILE, tcpDialogue(bySingleBytes, { port: 25 }))).to.deep.equal([1, 3])

@@ -23,7 +23,7 @@ export interface Pattern {
 /** 64 or 256 marks a window: of one byte or three, which has no second one, each mark has to be looked at. */
 const MARK_BITS_PER_WINDOW = [6, 8, 8]
 const MARK_BITS_MIN = 6
-const MARK_BITS_MAX = 18
+const MARK_BITS_MAX = 17
 const HEAD_BITS_MAX = 20
 
 interface Entry extends Window {
