@@ -296,15 +296,24 @@ static void take_pending(struct kernort_engine *engine)
 	engine->pending_count = 0;
 }
 
-/* The rules that new bytes of a stream wake, as @modes. */
-static void visit_stream(struct kernort_engine *engine, struct kernort_side *from, u8 modes)
+static void visit_waiting(struct kernort_engine *engine, struct kernort_side *from, bool is_last_time)
 {
 	u32 i;
 
+	if (!is_last_time && kernort_work_left(&engine->evaluation.work) < KERNORT_WORK_FOR_WAITING) {
+		engine->counters.retries_put_off += from->waiting_count;
+		return;
+	}
 	engine->scan_modes = KERNORT_ON_STREAM;
 	for (i = 0; i < from->waiting_count; i++)
 		add_candidate(engine, from->waiting[i].rule);
 	from->waiting_count = from->waiting_next = 0;
+}
+
+/* The rules that new bytes of a stream wake, as @modes. */
+static void visit_stream(struct kernort_engine *engine, struct kernort_side *from, u8 modes)
+{
+	engine->scan_modes = KERNORT_ON_STREAM;
 	scan_stream(engine, from);
 	engine->scan_modes = modes;
 	if (engine->pending_count <= KERNORT_CANDIDATES) {
@@ -332,6 +341,12 @@ void kernort_detect_packet(struct kernort_engine *engine)
 
 	engine->wake = add_candidate;
 	visit_headers(engine);
+	if (from && from->window != KERNORT_NO_INDEX) {
+		bool is_over = from->has_fin || engine->flow->tcp_state == KERNORT_TCP_CLOSED;
+
+		if (is_over || has_new_bytes(from))
+			visit_waiting(engine, from, is_over);
+	}
 	if (from && has_new_bytes(from)) {
 		bool is_same = has_payload && is_payload_in_stream(engine, from);
 
@@ -355,6 +370,7 @@ void kernort_detect_stream(struct kernort_engine *engine, u32 side)
 	if (!has_new_bytes(from))
 		return;
 	engine->wake = add_candidate;
+	visit_waiting(engine, from, true);
 	visit_stream(engine, from, KERNORT_ON_STREAM);
 	try_candidates(engine);
 	from->inspected = from->window_start + from->window_used;

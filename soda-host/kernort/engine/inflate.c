@@ -179,7 +179,7 @@ static void copy_near(u8 *to, u32 distance, u32 length)
 
 	if (distance >= WORD) {
 		for (; to < end; to += WORD)
-			memcpy(to, to - distance, WORD);
+			store_le64(to, load_le64(to - distance));
 		return;
 	}
 	for (; to < end; to++)
@@ -194,7 +194,7 @@ static void inflate_fast(struct bits *bits, const struct kernort_inflate_code *l
 			 const struct kernort_inflate_code *distances, struct output *out)
 {
 	const u32 mask = (1u << NEAR_BITS) - 1;
-	u64 held = bits->held, word;
+	u64 held = bits->held;
 	u32 count = bits->count, used = out->used;
 
 	static_assert(FAST_BITS <= 56, "a turn has the bits that it takes");
@@ -202,8 +202,7 @@ static void inflate_fast(struct bits *bits, const struct kernort_inflate_code *l
 		u32 entry, symbol, distance, length, taken;
 
 		if (count < 56) {
-			memcpy(&word, bits->in.at, WORD);
-			held |= word << count;
+			held |= load_le64(bits->in.at) << count;
 			cursor_take(&bits->in, (63 - count) / 8);
 			count |= 56;
 		}

@@ -11,15 +11,7 @@
  */
 #include "scan.h"
 
-static u32 load(const u8 *at)
-{
-	u32 word;
-
-	memcpy(&word, at, sizeof(word)); /* little-endian, like the table */
-	return word;
-}
-
-/* The same near the end of the bytes: what is not there is as good as any. */
+/* Four bytes near the end: what is not there is as good as any. */
 static u32 load_last(const u8 *bytes, u32 at, u32 length)
 {
 	u32 word = 0, i;
@@ -100,7 +92,7 @@ static void scan_wide(const struct scan *scan, u32 from)
 	u32 places = (1u << scan->table->mark_bits) - 1, at = from;
 	u32 first, second, third, fourth, next;
 
-#define MARK(place) marks[(load(bytes + (place)) | KERNORT_GRAM_FOLD) * KERNORT_GRAM_HASH >> KERNORT_MARK_SHIFT & places]
+#define MARK(place) marks[(load_le32(bytes + (place)) | KERNORT_GRAM_FOLD) * KERNORT_GRAM_HASH >> KERNORT_MARK_SHIFT & places]
 	if (scan->length < 20 || at > scan->length - 20)
 		goto rest;
 	first = MARK(at);
@@ -142,7 +134,7 @@ static inline void scan_narrow(const struct scan *scan, u32 stride, u32 mask, u3
 	u32 places = (1u << scan->table->mark_bits) - 1, at = from, i;
 
 #define MARK(place) \
-	marks[((load(bytes + (place)) | KERNORT_GRAM_FOLD) & mask) * KERNORT_GRAM_HASH >> KERNORT_MARK_SHIFT & places]
+	marks[((load_le32(bytes + (place)) | KERNORT_GRAM_FOLD) & mask) * KERNORT_GRAM_HASH >> KERNORT_MARK_SHIFT & places]
 	for (; at + 3 * stride + 4 <= scan->length; at += 4 * stride) {
 		if (likely(!(MARK(at) | MARK(at + stride) | MARK(at + 2 * stride) | MARK(at + 3 * stride))))
 			continue;

@@ -14,9 +14,15 @@
 #include "kernort_env.h"
 
 #define KERNORT_WORK_PER_PACKET 16384u
-#define KERNORT_WORK_PER_BYTE 32u /* of payload */
+#define KERNORT_WORK_PER_BYTE 64u /* of payload */
 #define KERNORT_WORK_AT_FIRST (1u << 18) /* that a flow begins with */
 #define KERNORT_WORK_KEPT_MAX (4u << 20)
+
+/*
+ * Rules that wait for more of a stream are tried again with each packet only while so much is left; else with a later
+ * one, before the stream's window moves on, and at its end.
+ */
+#define KERNORT_WORK_FOR_WAITING (1u << 18)
 
 /* What things cost that are not counted byte by byte. */
 #define KERNORT_WORK_OF_RULE 16u

@@ -57,6 +57,7 @@ static void print_counters(const struct kernort_counters *counters)
 	PRINT(tagged);
 	PRINT(work);
 	PRINT(work_most);
+	PRINT(retries_put_off);
 	PRINT(packets_cut);
 	PRINT(rules_cut);
 #undef PRINT

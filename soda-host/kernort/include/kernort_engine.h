@@ -64,6 +64,7 @@ struct kernort_counters {
 	u64 rules_tried, matches, alerts, alerts_dropped, tries_cut, regex_cut;
 	u64 work, work_most; /* steps so far, and of one packet */
 	u64 tagged; /* packets told of because of an earlier match */
+	u64 retries_put_off; /* rules that waited for more of a stream, and were not tried again at once */
 	u64 packets_cut, rules_cut; /* packets whose work was spent, and rules that were therefore not tried on them */
 };
 

@@ -19,7 +19,7 @@ import { tcpConversation, udpFrame } from '../../helpers/traffic.ts'
 /** `engine/work.h`: what a flow begins with, what a packet earns, and a byte. */
 const AT_FIRST = 2 ** 18
 const PER_PACKET = 16_384
-const PER_BYTE = 32
+const PER_BYTE = 64
 /** The last search or decoding is not stopped in its middle. */
 const LAST_STEP = 2 ** 17
 const PAYLOAD_BYTES = 1400

@@ -25,6 +25,28 @@ typedef int64_t s64;
 #define likely(condition) __builtin_expect(!!(condition), 1)
 #define noinline __attribute__((noinline))
 
+/* Little-endian numbers at any address: what the compiler makes of it where it may, one load. */
+static inline u32 load_le32(const u8 *at)
+{
+	u32 value;
+
+	memcpy(&value, at, sizeof(value));
+	return value;
+}
+
+static inline u64 load_le64(const u8 *at)
+{
+	u64 value;
+
+	memcpy(&value, at, sizeof(value));
+	return value;
+}
+
+static inline void store_le64(u8 *at, u64 value)
+{
+	memcpy(at, &value, sizeof(value));
+}
+
 /* 64-bit division, which the kernel does not leave to the compiler on every machine. */
 static inline u64 div64_u64(u64 dividend, u64 divisor)
 {
