@@ -10,6 +10,8 @@
  * at most), and acts are rare beside packets. What no rule asks of a kind need not be worked out by the caller
  * (kernort_events_texts()).
  *
+ * What one act may cost is bounded (KERNORT_EVENT_WORK_MAX); rules that are not tried for it are said to be so.
+ *
  * Memory is one block, nothing is allocated later, and each table in it gives way, counted (event_state.c, console.c).
  * The caller makes calls wait for each other. Attacker: chooses every text, most numbers, and when.
  */
@@ -63,7 +65,6 @@ struct kernort_events *kernort_events_init(void *memory, const struct kernort_ru
 	events->rules = events->evaluation.rules = rules;
 	events->evaluation.counters = &events->matching;
 	/* Texts are short, and none may use up what a rule that forbids needs. */
-	events->evaluation.work.limit = ~0ULL;
 	events->state.hash_key = hash_key;
 	for (i = 0; i < rules->counts[KERNORT_SECTION_EVENT_RULES]; i++) {
 		const struct kernort_ruleset_event_rule *rule = &rules->event_rules[i];
@@ -269,6 +270,7 @@ void kernort_events_judge(struct kernort_events *events, const struct kernort_ev
 	if (!(events->kinds & 1u << event->kind))
 		return;
 	events->state.counters.events++;
+	events->evaluation.work = (struct kernort_work){ .limit = KERNORT_EVENT_WORK_MAX };
 	for (i = 0; i < count; i++)
 		if (rules->event_rules[i].action == KERNORT_ACTION_PASS && rule_matches(events, i, event, &is_told))
 			return;
@@ -282,6 +284,8 @@ void kernort_events_judge(struct kernort_events *events, const struct kernort_ev
 		if (is_told)
 			tell(events, verdict, i);
 	}
+	verdict->is_cut = events->evaluation.work.is_cut;
+	events->state.counters.acts_cut += verdict->is_cut;
 }
 
 void kernort_events_forked(struct kernort_events *events, u32 parent, u32 child)

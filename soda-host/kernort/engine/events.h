@@ -12,6 +12,8 @@ struct kernort_ruleset_option;
 
 /* What one event can wake; more are counted. */
 #define KERNORT_EVENT_ALERTS_MAX 8
+/* Steps (work.h) that one act may cost; nobody may hold the kernel up by what he writes. */
+#define KERNORT_EVENT_WORK_MAX (4u << 20)
 
 /* One act. Texts and numbers that are not given stay NULL and out of `given`. */
 struct kernort_event {
@@ -36,13 +38,14 @@ static inline void kernort_event_give(struct kernort_event *event, enum kernort_
 /* What came of an event: rules to be told of, the gravest first, and whether it may happen. */
 struct kernort_verdict {
 	bool is_denied;
+	bool is_cut; /* it was too dear to look at: some rules were not tried */
 	u32 count;
 	u32 rules[KERNORT_EVENT_ALERTS_MAX]; /* EVENT_RULES */
 };
 
 /* Everything that was cut or made to give way. */
 struct kernort_event_counters {
-	u64 events, matches, alerts_dropped, processes_evicted, counts_evicted, lines_evicted, first_times_full;
+	u64 events, matches, alerts_dropped, acts_cut, processes_evicted, counts_evicted, lines_evicted, first_times_full;
 };
 
 struct kernort_events;

@@ -6,8 +6,8 @@
  *   KIND PID TIME_US [nNUMBER=VALUE]... [tTEXT=HEX]... [aADDRESS=PORT]   an act; ADDRESS is hexadecimal, 4 or 16 bytes
  *   c KIND PID TIME_US DEVICE HEX                                        what passed over a terminal
  *   f PARENT CHILD, x PID                                                a fork, an end
- * KIND, NUMBER and TEXT are numbers of kernort_event.h. Prints for each line `allowed` or `denied` and the signature
- * ids of the alerts. Exit status 0; 1 when something cannot be used, with the reason on standard error.
+ * KIND, NUMBER and TEXT are numbers of kernort_event.h. Prints for each line `allowed` or `denied`, `cut` when
+ * it was too dear, and the signature ids of the alerts. Exit status 0; 1 when something cannot be used, with the reason on standard error.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,6 +86,8 @@ static void print(const struct kernort_verdict *verdict)
 {
 	u32 i;
 
+	if (verdict->is_cut)
+		printf(" cut");
 	for (i = 0; i < verdict->count; i++)
 		printf(" %u", set->event_rules[verdict->rules[i]].sid);
 }

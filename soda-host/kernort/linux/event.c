@@ -34,6 +34,7 @@
 
 #include "../engine/ruleset.h"
 #include "event.h"
+#include "guard.h"
 #include "hooks.h"
 #include "push.h"
 
@@ -228,6 +229,8 @@ int kernort_event_judge(struct kernort_event *event)
 	rcu_read_unlock();
 	spin_unlock_irqrestore(&lock, flags);
 	push(verdict.count > 0);
+	if (verdict.is_cut)
+		kernort_guard_tell(KERNORT_GUARD_CUT, "%s", kind_names[event->kind]);
 	return verdict.is_denied ? -EPERM : 0;
 }
 
@@ -259,7 +262,7 @@ void kernort_event_console(enum kernort_event_kind kind, u32 device, const struc
 		.pid = author->pid,
 		.time_us = ktime_get_mono_fast_ns() / NSEC_PER_USEC,
 	};
-	struct kernort_verdict verdict;
+	struct kernort_verdict verdict = { 0 };
 	unsigned long flags;
 	u32 at = 0;
 
@@ -275,6 +278,8 @@ void kernort_event_console(enum kernort_event_kind kind, u32 device, const struc
 			log_alerts(&event, &verdict, author);
 		}
 		spin_unlock_irqrestore(&lock, flags);
+		if (verdict.is_cut)
+			kernort_guard_tell(KERNORT_GUARD_CUT, "%s", kind_names[kind]);
 	}
 }
 

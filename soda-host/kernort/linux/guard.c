@@ -26,6 +26,7 @@ static const struct {
 	[KERNORT_GUARD_SIGNAL] = { "Kernort: a signal to init", 2 },
 	[KERNORT_GUARD_PRIORITY] = { "Kernort: the priority of init is to be changed", 1 },
 	[KERNORT_GUARD_POWER] = { "Kernort: power that no call has given", 1 },
+	[KERNORT_GUARD_CUT] = { "Kernort: an act that is too dear to be looked at whole", 2 },
 	[KERNORT_GUARD_LIMIT] = { "Kernort: the limits of init are to be changed", 1 },
 };
 

@@ -12,6 +12,7 @@ enum kernort_guard_act {
 	KERNORT_GUARD_PRIORITY,
 	KERNORT_GUARD_LIMIT,
 	KERNORT_GUARD_POWER, /* power.c */
+	KERNORT_GUARD_CUT, /* event.c */
 };
 
 #define KERNORT_GUARD_GID 1000

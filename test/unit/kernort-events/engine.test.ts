@@ -162,6 +162,16 @@ describe('rules on system calls', function () {
     ])
   })
 
+  it('cost an act no more than is bounded, and say so when rules were not tried', async () => {
+    const dear = Array.from(
+      { length: 60 },
+      (_, index) => `alert syscall (event:exec; exec.args; pcre:"/(a*)*\\1${index}b$/"; sid:${index + 2};)`
+    ).join('\n')
+    const rules = `alert syscall (event:exec; exec.path; content:"/x"; sid:1;)\n${dear}`
+    const outcomes = await judge(rules, [exec('/x', 'a'.repeat(16_000)), exec('/x', 'aa')])
+    expect(outcomes).to.deep.equal(['allowed cut 1', 'allowed 1'])
+  })
+
   it('tell the gravest of many first, and say no more than eight at once', async () => {
     const rules = Array.from(
       { length: 12 },
