@@ -1,14 +1,17 @@
 import { rm } from 'node:fs/promises'
 import { isDeepStrictEqual } from 'node:util'
 import type {
+  Adopted,
   LaunchSpec,
   MemoryOutcome,
   OutputStream,
   ProgramExit,
   RunningServer,
+  ServerEnd,
   ServerLauncher,
   ServerLimits,
-  ServerListener
+  ServerListener,
+  ServerUsage
 } from '../virtual-server/types.ts'
 import { Turns } from '../virtual-server/channel-turns.ts'
 import { hasCode, HostError, isIShareError } from '../../src/errors.ts'
@@ -68,6 +71,8 @@ export class Guest {
   readonly #memoryTurns = new Turns()
   /** What the guest there is was last asked to do with; undefined when we do not know. */
   #memoryBytes: number | undefined
+  /** How it ended, if that was while no daemon was there. */
+  #unseenEnd: ServerEnd | undefined
 
   constructor(book: ServerBook, components: GuestComponents, onExit: (exit: ProgramExit) => Promise<void>) {
     this.#book = book
@@ -151,21 +156,33 @@ export class Guest {
     signal.throwIfAborted()
   }
 
-  /** The guest of an earlier daemon. @returns false if it is gone */
-  async adopt(): Promise<boolean> {
+  /** The guest of an earlier daemon, which lives or not; undefined when there is none that could. */
+  async adopt(): Promise<Adopted | undefined> {
     const { process } = this.#book.record
-    if (process === undefined || this.isOfEarlierBoot) return false
-    this.#running = await this.#with.launcher.adopt(this.#launchSpec(), process, this.#listen())
-    if (this.#running === undefined) return false
+    if (process === undefined || this.isOfEarlierBoot) return undefined
+    const adopted = await this.#with.launcher.adopt(this.#launchSpec(), process, this.#listen())
+    if (!adopted.isAlive) {
+      this.#countUsage(adopted.usage)
+      this.#unseenEnd = adopted.end
+      return adopted
+    }
+    this.#running = adopted.server
     this.#memoryBytes = undefined
     const sealedLog = await this.sealedLog()
     sealedLog.follow()
-    return true
+    return adopted
   }
 
-  /** Of an adopted guest that runs. @throws ERR_BOOT_TIMEOUT, ERR_BOOT_FAILED */
+  /** Of an adopted guest that runs. @throws ERR_BOOT_TIMEOUT, GuestGone when it has died meanwhile */
   async answers(signal: AbortSignal): Promise<void> {
-    if (this.#running !== undefined) await abortable(this.#running.ready(signal), signal)
+    const running = this.#running
+    if (running === undefined) return
+    try {
+      await abortable(running.ready(signal), signal)
+    } catch (error) {
+      if (!hasCode(error, 'ERR_BOOT_FAILED')) throw error
+      throw new GuestGone(await abortable(running.ended, signal))
+    }
   }
 
   async run(): Promise<void> {
@@ -243,8 +260,10 @@ export class Guest {
     const { files: path } = this.#paths
     await this.sampleUsage()
     if ((await sizeOf(path)) === undefined) {
-      if (this.#running === undefined)
+      if (this.#running === undefined) {
+        if (this.#unseenEnd !== undefined) throw new GuestGone(this.#unseenEnd)
         throw new HostError('ERR_CHANNEL_CLOSED', 'the guest was gone before its files were collected')
+      }
       const bytesMax = this.#book.record.spec.limits.diskBytes
       const storing = storeGuestFiles(this.#running.getFiles(signal), { path, bytesMax, signal })
       await unlessGone(this.#running, storing, signal)
@@ -270,17 +289,21 @@ export class Guest {
   async sampleUsage(): Promise<void> {
     try {
       const used = await this.#running?.usage()
-      if (used === undefined) return
-      const { base, usage: before } = this.#book.record
-      this.#book.set({
-        usage: {
-          cpuSeconds: base.cpuSeconds + used.cpuSeconds,
-          memoryPeakBytes: Math.max(before.memoryPeakBytes, used.memoryPeakBytes)
-        }
-      })
+      if (used !== undefined) this.#countUsage(used)
     } catch {
       // The guest is going.
     }
+  }
+
+  /** Of this guest so far. A count never goes back: that of one which died unseen may be gone with its group. */
+  #countUsage(used: ServerUsage): void {
+    const { base, usage: before } = this.#book.record
+    this.#book.set({
+      usage: {
+        cpuSeconds: Math.max(before.cpuSeconds, base.cpuSeconds + used.cpuSeconds),
+        memoryPeakBytes: Math.max(before.memoryPeakBytes, used.memoryPeakBytes)
+      }
+    })
   }
 
   /** Processes, cgroups and files, of this guest or of an interrupted launch. The results stay. */

@@ -322,12 +322,13 @@ export class Keeper {
   async #takeUp(): Promise<void> {
     const { state } = this.book.record
     if (state === 'booting') return
-    const isRebooted = this.guest.isOfEarlierBoot
-    if (await this.guest.adopt()) return this.#reapply(this.#leave.signal)
-    if (state === 'running')
-      throw isRebooted
-        ? new HostRebooted()
-        : new HostError('ERR_CHANNEL_CLOSED', 'the guest was gone when the host came back')
+    const adopted = await this.guest.adopt()
+    if (adopted?.isAlive === true) return this.#reapply(this.#leave.signal)
+    if (state !== 'running') return
+    if (adopted !== undefined) throw new GuestGone(adopted.end)
+    throw this.guest.isOfEarlierBoot
+      ? new HostRebooted()
+      : new HostError('ERR_CHANNEL_CLOSED', 'the guest was gone when the host came back')
   }
 
   /** From one state to the next. @throws why its guest was lost */

@@ -16,6 +16,7 @@ import { connectGuestChannel } from './channel.ts'
 import { listenForGuest } from './channel-socket.ts'
 import { consoleWritten } from './console-log.ts'
 import { limitDisk } from './disk-rate.ts'
+import { bury } from './guest-end.ts'
 import { spawnGuest } from './guest-process.ts'
 import { BALLOON_FD, CHANNEL_FD, jailCommand, launchCommand, LOG_FDS, NETWORK_FD, uidOfSlot } from './jail.ts'
 import { writeJailFiles } from './jail-files.ts'
@@ -26,6 +27,7 @@ import { umlArguments } from './uml-arguments.ts'
 import { UmlServer } from './uml-server.ts'
 import { createWritableLayer } from './writable-layer.ts'
 import type {
+  Adopted,
   LaunchSpec,
   ProcessRecord,
   RunningServer,
@@ -91,16 +93,16 @@ class UmlLauncher implements ServerLauncher {
     }
   }
 
-  async adopt(
-    spec: LaunchSpec,
-    record: ProcessRecord,
-    listener: ServerListener
-  ): Promise<RunningServer | undefined> {
+  async adopt(spec: LaunchSpec, record: ProcessRecord, listener: ServerListener): Promise<Adopted> {
+    const files = serverFiles(spec.directory)
     const cgroups = await this.#openCgroups()
-    if (isAlive(record)) return this.#serve(spec, record, cgroups.open(record.cgroups), listener)
-    await removeGroup(cgroups.open(record.cgroups))
+    const group = cgroups.open(record.cgroups)
+    if (isAlive(record)) return { isAlive: true, server: this.#serve(spec, record, group, listener) }
+    // Its exit code, its console and the counters of its group are there, whoever looked when it died.
+    const { end, usage } = await bury(files, group, undefined)
     await this.sweep({ ...spec, keepsLayer: true })
-    return undefined
+    const { cpuSeconds = 0, memoryPeakBytes = 0 } = usage
+    return { isAlive: false, end, usage: { cpuSeconds, memoryPeakBytes } }
   }
 
   async sweep({ id, directory, keepsLayer = false }: SweepSpec): Promise<void> {

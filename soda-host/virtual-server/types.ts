@@ -239,14 +239,18 @@ export interface GuestImage extends AsyncDisposable {
   memory: ImagePart & { virtualBase: number }
 }
 
+/** A guest that was launched by an earlier daemon: it lives, or has ended while nobody looked. */
+export type Adopted =
+  { isAlive: true; server: RunningServer } | { isAlive: false; end: ServerEnd; usage: ServerUsage }
+
 /** Starts guests and finds them again. */
 export interface ServerLauncher {
   launch(spec: LaunchSpec, listener: ServerListener): Promise<RunningServer>
   /**
-   * Find a guest that an earlier daemon launched; undefined if it is gone. Leftovers but the writable layer are removed
-   * then.
+   * Find a guest that an earlier daemon launched. Of one that is gone, leftovers but the writable layer are removed; why
+   * it ended is told by what it left.
    */
-  adopt(spec: LaunchSpec, record: ProcessRecord, listener: ServerListener): Promise<RunningServer | undefined>
+  adopt(spec: LaunchSpec, record: ProcessRecord, listener: ServerListener): Promise<Adopted>
   /** Remove whatever an interrupted launch left: processes, cgroups. Safe to call for any id. */
   sweep(spec: SweepSpec): Promise<void>
 }

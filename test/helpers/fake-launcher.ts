@@ -17,6 +17,7 @@ import {
   type ProcessIdentity
 } from '../../soda-host/virtual-server/process-identity.ts'
 import type {
+  Adopted,
   GuestFile,
   GuestImage,
   GuestSession,
@@ -65,14 +66,16 @@ async function launch(spec: LaunchSpec, listener: ServerListener): Promise<Runni
   return new FakeServer(spec.directory, record, listener)
 }
 
-async function adopt(
-  spec: LaunchSpec,
-  record: ProcessRecord,
-  listener: ServerListener
-): Promise<RunningServer | undefined> {
-  if (isAlive(record)) return new FakeServer(spec.directory, record, listener)
+async function adopt(spec: LaunchSpec, record: ProcessRecord, listener: ServerListener): Promise<Adopted> {
+  if (isAlive(record)) return { isAlive: true, server: new FakeServer(spec.directory, record, listener) }
+  const end = endIn(spec.directory)
   await sweep({ ...spec, keepsLayer: true })
-  return undefined
+  return { isAlive: false, end, usage: { cpuSeconds: 0, memoryPeakBytes: 0 } }
+}
+
+function endIn(directory: string): ServerEnd {
+  if (existsSync(join(directory, 'halted'))) return { kind: 'halted', detail: '' }
+  return { kind: 'killed', detail: 'killed from outside' }
 }
 
 async function sweep({
@@ -291,7 +294,7 @@ class FakeServer implements RunningServer {
       return new Promise(() => undefined)
     }
     this.#isGone = true
-    const isHalted = existsSync(join(this.#directory, 'halted'))
+    const end = endIn(this.#directory)
     // What the guest had sent before it died is still in the socket.
     await this.#closed
     await this.#events
@@ -300,8 +303,7 @@ class FakeServer implements RunningServer {
     this.#hello.reject(new HostError('ERR_BOOT_FAILED', 'the guest is gone'))
     this.#stdinMoved.resolve(undefined)
     await sweep({ directory: this.#directory, keepsLayer: true })
-    if (isHalted && !this.#killed) return { kind: 'halted', detail: '' }
-    return { kind: 'killed', detail: this.#killed ? 'killed by the host' : 'killed from outside' }
+    return this.#killed ? { kind: 'killed', detail: 'killed by the host' } : end
   }
 
   async #connect(): Promise<void> {

@@ -82,13 +82,15 @@ describe('sudden death', function () {
     daemon.kill('SIGKILL')
     await exit
     const listener = new RecordingListener()
-    const server = await umlLauncher().adopt(spec, record, listener)
-    await server?.ready()
-    await server?.stdin(0, Buffer.from('all\n'))
+    const adopted = await umlLauncher().adopt(spec, record, listener)
+    if (!adopted.isAlive) throw new Error('the guest died with its daemon')
+    const { server } = adopted
+    await server.ready()
+    await server.stdin(0, Buffer.from('all\n'))
     expect(await listener.exited).to.deep.equal({ kind: 'status', status: 6 })
     expect(listener.text('stdout')).to.match(/after all\n$/)
-    await server?.powerOff()
-    expect((await server?.ended)?.kind).to.equal('halted')
+    await server.powerOff()
+    expect((await server.ended).kind).to.equal('halted')
     expect(await leftoversOf(spec)).to.deep.equal([])
   })
 

@@ -15,8 +15,11 @@ import {
 } from '../../helpers/launched.ts'
 import { shell } from '../../helpers/guests.ts'
 import { temporaryDirectory } from '../../helpers/temporary.ts'
+import { processGone } from '../../../soda-host/virtual-server/process-identity.ts'
 import type {
+  Adopted,
   LaunchSpec,
+  ProcessRecord,
   ProgramSpec,
   RunningServer,
   ServerLauncher
@@ -64,6 +67,18 @@ export function launcherSuite(underTest: LauncherUnderTest): void {
     const launched = await launch()
     await launched.server.run(program)
     return launched
+  }
+
+  /** As another daemon does, which has the record from a file. */
+  async function adopt(record: ProcessRecord, listener = new RecordingListener()): Promise<Adopted> {
+    const read = JSON.parse(JSON.stringify(record)) as ProcessRecord
+    return underTest.launcher().adopt(spec, read, listener)
+  }
+
+  async function adoptAlive({ record }: RunningServer, listener: RecordingListener): Promise<RunningServer> {
+    const adopted = await adopt(record, listener)
+    if (!adopted.isAlive) throw new Error(`the guest is gone: ${adopted.end.kind} ${adopted.end.detail}`)
+    return adopted.server
   }
 
   it('runs a program and tells its output apart from its errors', async () => {
@@ -207,14 +222,14 @@ export function launcherSuite(underTest: LauncherUnderTest): void {
     const { server } = await start(shell('while :; do :; done'))
     await server.freeze()
     await server.release()
-    const adopted = await underTest.launcher().adopt(spec, server.record, new RecordingListener())
-    await adopted?.kill()
-    expect((await adopted?.ended)?.kind).to.equal('killed')
+    const adopted = await adoptAlive(server, new RecordingListener())
+    await adopted.kill()
+    expect((await adopted.ended).kind).to.equal('killed')
     const { server: second } = await start(shell('while :; do :; done'))
     await second.freeze()
     await second.release()
     await launcher.sweep(spec)
-    expect(await launcher.adopt(spec, second.record, new RecordingListener())).to.equal(undefined)
+    expect((await adopt(second.record)).isAlive).to.equal(false)
   })
 
   it('goes on with other limits and on another CPU', async () => {
@@ -286,17 +301,14 @@ export function launcherSuite(underTest: LauncherUnderTest): void {
     const { server, listener } = await start(shell('echo one; read line; echo "two $line"; exit 4'))
     await listener.until(({ outputBytes }) => outputBytes >= 4)
     await server.release()
-    const adopted = await underTest
-      .launcher()
-      .adopt(spec, JSON.parse(JSON.stringify(server.record)) as typeof server.record, listener)
-    expect(adopted).to.not.equal(undefined)
-    await adopted?.ready()
-    await adopted?.run(shell('echo a second program'))
-    await adopted?.stdin(0, Buffer.from('more\n'))
+    const adopted = await adoptAlive(server, listener)
+    await adopted.ready()
+    await adopted.run(shell('echo a second program'))
+    await adopted.stdin(0, Buffer.from('more\n'))
     expect(await listener.exited).to.deep.equal({ kind: 'status', status: 4 })
     expect(listener.text('stdout')).to.equal('one\ntwo more\n')
-    await adopted?.powerOff()
-    expect((await adopted?.ended)?.kind).to.equal('halted')
+    await adopted.powerOff()
+    expect((await adopted.ended).kind).to.equal('halted')
   })
 
   it('delivers to the next keeper what ended while nobody looked', async () => {
@@ -304,31 +316,42 @@ export function launcherSuite(underTest: LauncherUnderTest): void {
     await server.stdin(0, Buffer.from('go\n'))
     await listener.until(({ stdinTakenBytes }) => stdinTakenBytes >= 3)
     await server.release()
-    const adopted = await underTest.launcher().adopt(spec, server.record, listener)
-    await adopted?.ready()
+    const adopted = await adoptAlive(server, listener)
+    await adopted.ready()
     expect(await listener.exited).to.deep.equal({ kind: 'status', status: 9 })
     expect(listener.text('stdout')).to.equal('late\n')
-    await adopted?.kill()
+    await adopted.kill()
   })
 
-  it('answers undefined for a guest that died unseen, and clears up', async () => {
+  it('tells how a guest ended that died unseen, and clears up', async () => {
     const { server } = await launch()
     await server.release()
     process.kill(server.record.pid, 'SIGKILL')
-    let adopted = await launcher.adopt(spec, server.record, new RecordingListener())
-    // The signal may not have arrived yet.
-    if (adopted !== undefined) {
-      await adopted.ended
-      adopted = await launcher.adopt(spec, server.record, new RecordingListener())
-    }
-    expect(adopted).to.equal(undefined)
+    await processGone(server.record)
+    const adopted = await adopt(server.record)
+    expect(adopted).to.deep.include({
+      isAlive: false,
+      end: { kind: 'killed', detail: 'killed from outside' }
+    })
+    await launcher.sweep(spec)
+    expect((await adopt(server.record)).isAlive).to.equal(false)
+  })
+
+  it('tells one that powered off unseen from one that was killed', async () => {
+    const { server, listener } = await start(shell('read go; exit 3'))
+    await server.stdin(0, Buffer.from('go\n'))
+    await listener.exited
+    await server.powerOff()
+    await server.release()
+    await processGone(server.record)
+    expect(await adopt(server.record)).to.deep.include({ end: { kind: 'halted', detail: '' } })
   })
 
   it('does not take a reused pid for the guest', async () => {
     const { server } = await launch()
     await server.kill()
     const record = { ...server.record, pid: process.pid }
-    expect(await launcher.adopt(spec, record, new RecordingListener())).to.equal(undefined)
+    expect((await adopt(record)).isAlive).to.equal(false)
   })
 
   it('sweeps a running guest away by its directory alone, any number of times', async () => {
@@ -336,7 +359,7 @@ export function launcherSuite(underTest: LauncherUnderTest): void {
     await server.release()
     await underTest.launcher().sweep(spec)
     await underTest.launcher().sweep(spec)
-    expect(await launcher.adopt(spec, server.record, new RecordingListener())).to.equal(undefined)
+    expect((await adopt(server.record)).isAlive).to.equal(false)
   })
 
   it('sweeps an id that never was', async () => {

@@ -65,7 +65,11 @@ export function scriptedLauncher(script: ScriptedGuest): ScriptedLauncher {
         run: async () => script.run(listener, die)
       }
     },
-    adopt: async () => undefined,
+    adopt: async () => ({
+      isAlive: false,
+      end: { kind: 'killed', detail: 'gone with its process' },
+      usage: { cpuSeconds: 0, memoryPeakBytes: 0 }
+    }),
     sweep: async () => undefined
   }
 }

@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { hostClient, type HostClient } from '../../../soda-host/client/index.ts'
 import type { DaemonConfig } from '../../../soda-host/daemon/index.ts'
 import { MIB } from '../../../src/constants.ts'
@@ -122,6 +123,15 @@ describe('real guests, one after the other', function () {
       restart: { policy: 'on-failure' }
     })
     await untilOutput(host, id, 'life 1')
+    if (!leaveLittleMemory(id)) this.skip()
+    await host.stdin(id, 0, Buffer.from('go\n'))
+    const server = await host.wait(id)
+    expect(server.restarts?.last.reason.code).to.equal('guest-out-of-memory')
+    expect(server.exit).to.deep.equal({ kind: 'status', status: 0 })
+  })
+
+  /** The host's limit comes down to what its guest takes now; false, and said aloud, where there is none. */
+  function leaveLittleMemory(id: string): boolean {
     const groups = JSON.parse(
       readFileSync(join(config.stateDir, 'servers', id, 'guest', 'cgroups.json'), 'utf8')
     ) as string[]
@@ -133,14 +143,59 @@ describe('real guests, one after the other', function () {
       .find(([limit]) => existsSync(limit))
     if (knob === undefined) {
       console.warn('    SKIPPED: no memory controller here')
-      this.skip()
+      return false
     }
     const [limit, usage] = knob
     writeFileSync(limit, String(Number(readFileSync(usage, 'utf8')) + 2 * MIB))
-    await host.stdin(id, 0, Buffer.from('go\n'))
-    const server = await host.wait(id)
-    expect(server.restarts?.last.reason.code).to.equal('guest-out-of-memory')
-    expect(server.exit).to.deep.equal({ kind: 'status', status: 0 })
+    return true
+  }
+
+  describe('that die while no daemon is there', () => {
+    /** `script` ends its first guest a while after its first line of output; only then comes the next daemon. */
+    async function unseen(
+      script: string,
+      changes: Parameters<typeof serverSpec>[1],
+      meanwhile: (id: string) => void = () => undefined
+    ): Promise<string> {
+      const { id } = await running(`${COUNTS}; [ $n -gt 1 ] || { sleep 1; ${script}; sleep 1000; }`, changes)
+      await untilOutput(host, id, 'life 1')
+      await daemon.kill()
+      meanwhile(id)
+      while (guestProcesses(config.stateDir).length > 0) await delay(20)
+      daemon = await startDaemonProcess(config, { guests: 'uml' })
+      return id
+    }
+    const again = { restart: { policy: 'on-failure' } } as const
+
+    it('of a panic are told so, with its words, and are followed by the next', async () => {
+      const id = await unseen(PANIC, { ...again, limits: SMALL })
+      const { state, restarts } = await host.wait(id)
+      expect([state, restarts?.count]).to.deep.equal(['exited', 1])
+      expect(restarts?.last.reason.code).to.equal('guest-panic')
+      expect(restarts?.last.reason.message).to.include('Out of memory')
+    })
+
+    it('by the hand of their own root are told so', async () => {
+      const id = await unseen('poweroff -f', again)
+      expect((await host.wait(id)).restarts?.last.reason.code).to.equal('guest-halted')
+    })
+
+    it('by a kill end as killed where their policy starts no other', async () => {
+      const id = await unseen(':', {}, killGuests)
+      const { state, reason } = await host.wait(id)
+      expect([state, reason?.code]).to.deep.equal(['failed', 'guest-killed'])
+    })
+
+    it('for want of memory are told so', async function () {
+      let isLimited = false
+      const hog = 'head -c 40m /dev/zero | tail -c 40m | wc -c'
+      const id = await unseen(hog, again, (victim) => {
+        isLimited = leaveLittleMemory(victim)
+        if (!isLimited) killGuests()
+      })
+      if (!isLimited) this.skip()
+      expect((await host.wait(id)).restarts?.last.reason.code).to.equal('guest-out-of-memory')
+    })
   })
 
   it('follow one whose program was to be started again by hand', async () => {
