@@ -168,6 +168,8 @@ export interface RunHandle extends AsyncDisposable {
   readonly done: Promise<RunResult>
   /** Resolves when the bytes fit into the window of what the provider has not confirmed yet. */
   writeStdin(data: Uint8Array): Promise<void>
+  /** Resolves when the provider has all that was written: who lets go before that takes the rest along. */
+  stdinTaken(signal: AbortSignal): Promise<void>
   endStdin(): Promise<void>
   /** A signal by number, 1..64. */
   signal(signalNumber: number): Promise<void>

@@ -77,6 +77,10 @@ export class RunDriver implements RunHandle {
     await this.#run.stdin.write(data, this.#controller.signal)
   }
 
+  async stdinTaken(signal: AbortSignal): Promise<void> {
+    await this.#run.stdin.drained(AbortSignal.any([signal, this.#controller.signal]))
+  }
+
   async endStdin(): Promise<void> {
     this.#run.stdin.end()
   }

@@ -89,6 +89,11 @@ export class StdinSource {
     this.#changed.ring()
   }
 
+  /** Resolves when nothing is left that was not confirmed. */
+  async drained(signal: AbortSignal): Promise<void> {
+    while (this.#bytes > 0) await this.#changed.wait(signal)
+  }
+
   /** What follows `offset`, when there is something; undefined at the end. */
   async next(offset: number, signal: AbortSignal): Promise<Uint8Array | undefined> {
     while (true) {

@@ -3,11 +3,14 @@
  *
  * Output and error go where the program meant them; whatever iShare itself says goes to standard error. Without
  * `-t`, the first Ctrl+C lets go of the run and says how to come back, a second one within two seconds stops the
- * program. With `-t` every key belongs to the program, and Ctrl+P Ctrl+Q lets go, as in Docker.
+ * program; with `--sig-proxy` signals are the program's. With `-t` every key belongs to the program but the detach keys,
+ * Ctrl+P Ctrl+Q, which let go, as in Docker. A run that is let go of goes on.
  */
+import { constants } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import { RunError } from '../errors.ts'
 import type { RunEvent, RunHandle, RunResult, RunState } from '../../irun/index.ts'
+import { DETACH_KEYS, detachKeys, DetachWatch } from './detach-keys.ts'
 import { EXIT_OK, exitStatusOfRun } from './exit-status.ts'
 import { noticeText } from './notice-text.ts'
 import { recordJson, recordText, recordTime, type LogRecord } from '../../soda-host/logs/index.ts'
@@ -16,10 +19,12 @@ import { Progress } from './progress.ts'
 
 /** How long after a first Ctrl+C a second one still means "stop". */
 const SECOND_CTRL_C_MS = 2000
+/** What was typed before the keys that let go is on its way for no longer than this. */
+const LAST_KEYS_MS = 2000
 /** Alerts of a run that has ended are waited for so long. */
 const LAST_ALERTS_MS = 2000
-const CTRL_P = 0x10
-const CTRL_Q = 0x11
+/** What can be passed on to the program: each would otherwise end us. */
+const PROXIED = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const
 /** From here on the provider needs nothing of the consumer. */
 const AWAY: ReadonlySet<RunState> = new Set(['booting', 'running', 'exited', 'collected', 'receipt'])
 
@@ -35,6 +40,10 @@ export interface SessionOptions {
   alerts?: (signal: AbortSignal) => AsyncIterable<LogRecord>
   /** Let go as soon as the provider has all it needs. */
   detachWhenRunning: boolean
+  /** With a terminal: the keys that let go. @default Ctrl+P Ctrl+Q */
+  detachKeys?: Uint8Array
+  /** Signals that we get are the program's. */
+  sigProxy?: boolean
 }
 
 /** Follow the run to its end or until the user lets go. @returns the exit status of the command */
@@ -156,16 +165,19 @@ function summary(result: RunResult, { quiet, json }: SessionOptions): void {
 class Keys implements Disposable {
   readonly #handle: RunHandle
   readonly #undo: (() => void)[] = []
+  readonly #watch: DetachWatch
   #interrupts = 0
-  #sawCtrlP = false
   #isStopped = false
   detached = false
 
   constructor(handle: RunHandle, options: SessionOptions) {
     this.#handle = handle
+    this.#watch = new DetachWatch(options.detachKeys ?? detachKeys(DETACH_KEYS))
     const raw = options.terminal && process.stdin.isTTY
     if (raw) this.#rawTerminal()
-    else this.#on(process, 'SIGINT', () => void this.#interrupt())
+    if (options.sigProxy === true)
+      for (const name of PROXIED) this.#on(process, name, () => void this.#signal(name))
+    else if (!raw) this.#on(process, 'SIGINT', () => void this.#interrupt())
     if (options.terminal) {
       this.#on(process, 'SIGWINCH', () => void this.#resize())
       if (process.stdout.isTTY) void this.#resize()
@@ -173,7 +185,7 @@ class Keys implements Disposable {
     if (options.stdin || raw) void this.#pumpStdin(raw)
   }
 
-  #on(target: NodeJS.Process, name: 'SIGINT' | 'SIGWINCH', listener: () => void): void {
+  #on(target: NodeJS.Process, name: NodeJS.Signals, listener: () => void): void {
     target.on(name, listener)
     this.#undo.push(() => target.off(name, listener))
   }
@@ -186,6 +198,11 @@ class Keys implements Disposable {
   async #resize(): Promise<void> {
     const { columns, rows } = process.stdout
     await this.#handle.resize({ columns, rows }).catch(() => undefined)
+  }
+
+  /** A program that has just ended hears nothing more. */
+  async #signal(name: (typeof PROXIED)[number]): Promise<void> {
+    await this.#handle.signal(constants.signals[name]).catch(() => undefined)
   }
 
   async #interrupt(): Promise<void> {
@@ -208,25 +225,18 @@ class Keys implements Disposable {
   async #pumpStdin(raw: boolean): Promise<void> {
     try {
       for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
-        if (raw && this.#isDetachSequence(chunk)) {
-          await this.detach()
-          return
-        }
-        await this.#handle.writeStdin(chunk)
+        const { forward, isDetached } = raw ? this.#watch.take(chunk) : { forward: chunk, isDetached: false }
+        if (forward.length > 0) await this.#handle.writeStdin(forward)
+        if (!isDetached) continue
+        await this.#handle.stdinTaken(AbortSignal.timeout(LAST_KEYS_MS)).catch(() => undefined)
+        await this.detach()
+        return
       }
       await this.#handle.endStdin()
     } catch (error) {
       // The program, or the handle, may be gone before its input is: that is no failure of the run.
       if (!this.#isStopped && !(error instanceof RunError)) note(`ishare: standard input: ${String(error)}`)
     }
-  }
-
-  #isDetachSequence(chunk: Uint8Array): boolean {
-    for (const byte of chunk) {
-      if (this.#sawCtrlP && byte === CTRL_Q) return true
-      this.#sawCtrlP = byte === CTRL_P
-    }
-    return false
   }
 
   /** No more input is read; the terminal is as it was. */

@@ -209,7 +209,11 @@ class FakeServer implements RunningServer {
 
   async exec(program: ProgramSpec): Promise<GuestSession> {
     this.#assertHere()
-    return fakeSession(program, join(this.#directory, 'guest'), this.ended)
+    return fakeSession(program, {
+      directory: join(this.#directory, 'guest'),
+      ended: this.ended,
+      isAlive: () => isAlive(this.record)
+    })
   }
 
   async *getFiles(signal?: AbortSignal): AsyncGenerator<GuestFile> {

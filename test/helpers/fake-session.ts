@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { constants } from 'node:os'
 import { join } from 'node:path'
+import { HostError } from '../../src/errors.ts'
 import type {
   GuestSession,
   ProgramExit,
@@ -10,12 +11,28 @@ import type {
   SessionOutput
 } from '../../soda-host/virtual-server/types.ts'
 
+export interface FakeGuest {
+  directory: string
+  ended: Promise<ServerEnd>
+  isAlive: () => boolean
+}
+
 /** A session of the fake launcher: a child of ours, so that it ends with us. It has no terminal. */
-export function fakeSession(program: ProgramSpec, guest: string, ended: Promise<ServerEnd>): GuestSession {
+export function fakeSession(program: ProgramSpec, guest: FakeGuest): GuestSession {
   const [file = '', ...args] = program.argv
-  const env = { PATH: process.env['PATH'], HOME: guest, ISHARE_OUT: join(guest, 'out'), ...program.env }
+  const env = {
+    PATH: process.env['PATH'],
+    HOME: guest.directory,
+    ISHARE_OUT: join(guest.directory, 'out'),
+    ...program.env
+  }
   const dying = ['--pdeathsig', 'KILL', '--', file, ...args]
-  const child = spawn('setpriv', dying, { cwd: join(guest, 'work'), env, detached: true, stdio: 'pipe' })
+  const child = spawn('setpriv', dying, {
+    cwd: join(guest.directory, 'work'),
+    env,
+    detached: true,
+    stdio: 'pipe'
+  })
   const queue: SessionOutput[] = []
   let isOver = false
   for (const stream of ['stdout', 'stderr'] as const)
@@ -27,6 +44,8 @@ export function fakeSession(program: ProgramSpec, guest: string, ended: Promise<
   const exited = once(child, 'close').then(([status, signal]: unknown[]): ProgramExit => {
     isOver = true
     child.emit('news')
+    // Who ends a guest ends what runs in it first.
+    if (!guest.isAlive()) throw new HostError('ERR_SESSION_LOST', 'the guest is gone')
     return signal === null
       ? { kind: 'status', status: status as number }
       : { kind: 'signal', signal: constants.signals[signal as NodeJS.Signals] }
@@ -38,8 +57,9 @@ export function fakeSession(program: ProgramSpec, guest: string, ended: Promise<
       // It has ended.
     }
   }
+  exited.catch(() => undefined)
   const close = (): void => kill(constants.signals.SIGKILL)
-  void ended.then(close)
+  void guest.ended.then(close)
   return {
     exited,
     close,

@@ -4,6 +4,7 @@ import type { OfferQuery } from '../../../idiscover/index.ts'
 import type { Config } from '../../config/index.ts'
 import type { Limits, Offer, Restart, Verified, Warning } from '../../documents/index.ts'
 import { ConfigError } from '../../errors.ts'
+import { attachingOf, attachingOptions } from '../detach-keys.ts'
 import { EXIT_RUN_FAILED, exitStatusOf, EXIT_REFUSED, EXIT_USAGE, failureLines } from '../exit-status.ts'
 import { firstOffer, sourcesOf, withConsumer } from '../consumer.ts'
 import { believedFactories, kernelWish } from '../kernel-wish.ts'
@@ -25,6 +26,8 @@ interface Flags extends WantedFlags {
   restart?: Restart
   warn?: Warning
   unwatched?: boolean
+  detachKeys?: Uint8Array
+  sigProxy?: boolean
   json?: boolean
   quiet?: boolean
 }
@@ -76,13 +79,14 @@ export function runCommand(): Command {
       'after',
       `
 The exit status is the program's; 128 + N if signal N ended it; 125 if iShare failed.
-Ctrl+C lets go of the run and says how to come back; twice stops the program. With -t, Ctrl+P Ctrl+Q lets go.
+Ctrl+C lets go of the run and says how to come back; twice stops the program. With -t, Ctrl+P Ctrl+Q lets go (see
+--detach-keys). With --sig-proxy, signals are the program's.
 
 Example:
   ishare run --cpu 1 --memory 512M --image debian --in fit.py --in data.csv --out results -- python3 fit.py data.csv`
     )
   // What follows the program's name is the program's, flags too.
-  return jsonOption(wantedOptions(networkOptions(command)))
+  return jsonOption(attachingOptions(wantedOptions(networkOptions(command))))
     .passThroughOptions()
     .action(async (argv: string[], flags: Flags) => {
       try {
@@ -132,7 +136,8 @@ async function run(argv: string[], flags: Flags): Promise<number> {
       stdin: flags.input && flags.detach !== true,
       json: flags.json === true,
       quiet: flags.quiet === true || flags.detach === true,
-      detachWhenRunning: flags.detach === true
+      detachWhenRunning: flags.detach === true,
+      ...attachingOf(flags)
     })
   })
 }

@@ -4,6 +4,7 @@ import type { RunClient, RunSummary } from '../../../irun/index.ts'
 import { formatDuration, formatSize } from '../../config/index.ts'
 import { RunError } from '../../errors.ts'
 import { withConsumer } from '../consumer.ts'
+import { attachingOf, attachingOptions, type AttachingFlags } from '../detach-keys.ts'
 import { exitStatusOfRun } from '../exit-status.ts'
 import { jsonOption, networkOptions } from '../options.ts'
 import { note, printFacts, printJson, printTable } from '../output.ts'
@@ -100,7 +101,7 @@ export function attachCommand(): Command {
     .option('-n, --no-input', 'do not pass standard input on')
   const action = async (
     wanted: string,
-    flags: { fromStart?: boolean; out?: string; input: boolean; json?: boolean }
+    flags: { fromStart?: boolean; out?: string; input: boolean; json?: boolean } & AttachingFlags
   ) => {
     await withConsumer({ ...flags }, async (peer) => {
       const { runs } = peer.services.ishare
@@ -123,11 +124,12 @@ export function attachCommand(): Command {
         stdin: flags.input,
         json: flags.json === true,
         quiet: false,
-        detachWhenRunning: false
+        detachWhenRunning: false,
+        ...attachingOf(flags)
       })
     })
   }
-  return jsonOption(networkOptions(command)).action(action)
+  return jsonOption(attachingOptions(networkOptions(command))).action(action)
 }
 
 export function stopCommand(): Command {

@@ -70,13 +70,21 @@ export function launcherSuite(underTest: LauncherUnderTest): void {
   }
 
   /** As another daemon does, which has the record from a file. */
-  async function adopt(record: ProcessRecord, listener = new RecordingListener()): Promise<Adopted> {
+  async function adopt(
+    record: ProcessRecord,
+    listener = new RecordingListener(),
+    now = spec
+  ): Promise<Adopted> {
     const read = JSON.parse(JSON.stringify(record)) as ProcessRecord
-    return underTest.launcher().adopt(spec, read, listener)
+    return underTest.launcher().adopt(now, read, listener)
   }
 
-  async function adoptAlive({ record }: RunningServer, listener: RecordingListener): Promise<RunningServer> {
-    const adopted = await adopt(record, listener)
+  async function adoptAlive(
+    { record }: RunningServer,
+    listener: RecordingListener,
+    now = spec
+  ): Promise<RunningServer> {
+    const adopted = await adopt(record, listener, now)
     if (!adopted.isAlive) throw new Error(`the guest is gone: ${adopted.end.kind} ${adopted.end.detail}`)
     return adopted.server
   }
@@ -181,6 +189,34 @@ export function launcherSuite(underTest: LauncherUnderTest): void {
     expect(listener.text('stdout').split(/\s+/).join(' ')).to.equal('31 91 up 41 103 ')
   })
 
+  it('runs another program beside the main one, with streams, input, signals and an end of its own', async () => {
+    const { server, listener } = await start(shell('echo main; cat'))
+    await listener.until(({ outputBytes }) => outputBytes >= 5)
+    const talking = await server.exec(shell('echo out; echo err >&2; cat; exit 7'))
+    await talking.stdin(Buffer.from('in\n'))
+    await talking.stdinEnd()
+    const said = { stdout: '', stderr: '' }
+    for await (const { stream, data } of talking.output()) said[stream] += Buffer.from(data).toString()
+    expect(said).to.deep.equal({ stdout: 'out\nin\n', stderr: 'err\n' })
+    expect(await talking.exited).to.deep.equal({ kind: 'status', status: 7 })
+
+    const waiting = await server.exec(shell('trap "exit 9" USR1; echo armed; while :; do sleep 0.05; done'))
+    for await (const _armed of waiting.output()) await waiting.signal(constants.signals.SIGUSR1)
+    expect(await waiting.exited).to.deep.equal({ kind: 'status', status: 9 })
+
+    const closed = await server.exec(shell('exec sleep 1000'))
+    closed.close()
+    expect(await closed.exited).to.deep.equal({ kind: 'signal', signal: constants.signals.SIGKILL })
+    const missing = await server.exec({ argv: ['no-such-program-anywhere'], env: {} })
+    expect(await missing.exited).to.deep.equal({ kind: 'status', status: 127 })
+
+    const lost = await server.exec(shell('exec sleep 1000'))
+    expect(listener.text('stdout')).to.equal('main\n')
+    await server.kill()
+    expect(await codeOf(() => lost.exited)).to.equal('ERR_SESSION_LOST')
+    expect(await codeOf(() => server.exec(shell('true')))).to.equal('ERR_CHANNEL_CLOSED')
+  })
+
   it('starts a program once, however often it is told to', async () => {
     const { server, listener } = await start(shell('echo once; cat'))
     await server.run(shell('echo twice'))
@@ -253,13 +289,13 @@ export function launcherSuite(underTest: LauncherUnderTest): void {
     await server.release()
     const limits = { ...spec.limits, memoryBytes: memoryBytes * 0.75 }
     const next = { ...spec, limits, memoryCeilingBytes: memoryBytes }
-    const adopted = await underTest.launcher().adopt(next, server.record, listener)
-    await adopted?.ready()
-    expect(await adopted?.setMemory(memoryBytes)).to.equal('given')
-    await adopted?.stdinEnd(0)
+    const adopted = await adoptAlive(server, listener, next)
+    await adopted.ready()
+    expect(await adopted.setMemory(memoryBytes)).to.equal('given')
+    await adopted.stdinEnd(0)
     expect(await listener.exited).to.deep.equal({ kind: 'status', status: 0 })
-    await adopted?.kill()
-    expect(await codeOf(async () => adopted?.setMemory(memoryBytes))).to.equal('ERR_CHANNEL_CLOSED')
+    await adopted.kill()
+    expect(await codeOf(() => adopted.setMemory(memoryBytes))).to.equal('ERR_CHANNEL_CLOSED')
   })
 
   it('powers off as asked', async () => {

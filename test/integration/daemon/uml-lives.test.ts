@@ -187,13 +187,13 @@ describe('real guests, one after the other', function () {
     })
 
     it('for want of memory are told so', async function () {
-      let isLimited = false
+      let isLimited: boolean | undefined
       const hog = 'head -c 40m /dev/zero | tail -c 40m | wc -c'
       const id = await unseen(hog, again, (victim) => {
         isLimited = leaveLittleMemory(victim)
-        if (!isLimited) killGuests()
+        if (isLimited === false) killGuests()
       })
-      if (!isLimited) this.skip()
+      if (isLimited === false) this.skip()
       expect((await host.wait(id)).restarts?.last.reason.code).to.equal('guest-out-of-memory')
     })
   })
