@@ -136,7 +136,9 @@ export class CommandLine implements AsyncDisposable {
     )
     const [, tty = ''] = await talk.until(/(\/dev\/\S+)/)
     return Object.assign(talk, {
-      resize: async (other: string) => void (await execa('sh', ['-c', `${resize(other)} < ${tty}`]))
+      resize: async (other: string) => {
+        await execa('sh', ['-c', `${resize(other)} < ${tty}`])
+      }
     })
   }
 
