@@ -75,6 +75,10 @@ export interface HostServer {
   image: string
   /** Digest of its own kernel, once that was put. */
   kernel?: string
+  /** As asked for. */
+  ruleset?: HostRuleset
+  /** They are on the machine. */
+  hasRuleset?: true
   program: HostProgram
   restart?: Restart
   /** How often it was started again, and why the last time. */
@@ -120,6 +124,13 @@ export interface HostNotice {
   message: string
 }
 
+/** Compiled detection rules. */
+export interface HostRuleset {
+  /** As docs/formats/ruleset.md has it: `sha256:` and 64 hex digits. */
+  digest: string
+  sizeBytes: number
+}
+
 export interface HostServerSpec {
   id: string
   owner: string
@@ -128,6 +139,8 @@ export interface HostServerSpec {
   image: string
   /** It boots a kernel of its own, which is put before it is started. */
   hasOwnKernel?: true
+  /** Detection rules that its own kernel takes; put before it is started, unless they are there already. */
+  ruleset?: HostRuleset
   program: HostProgram
   /** When it is started again after an end. @default never */
   restart?: Restart
@@ -179,7 +192,12 @@ export interface RunHost {
     kernel: { digest: string; chunks: AsyncIterable<Uint8Array> },
     signal?: AbortSignal
   ): Promise<HostServer>
-  /** Boot and run; a no-op when that has been done. @throws ERR_SERVER_STATE while its own kernel is not there */
+  /**
+   * The rules that its kernel takes, of which servers with the same digest share one copy; only in `created`.
+   * @throws ERR_RULESET_DIGEST when they are not those of its spec, ERR_SERVER_STATE
+   */
+  putRuleset(id: string, chunks: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<HostServer>
+  /** Boot and run; a no-op when that has been done. @throws ERR_SERVER_STATE while its own kernel or its rules are not there */
   start(id: string, signal?: AbortSignal): Promise<HostServer>
   /** @throws ERR_SERVER_UNKNOWN */
   inspect(id: string, signal?: AbortSignal): Promise<HostServer>

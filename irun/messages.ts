@@ -17,12 +17,13 @@ export const CHANNEL_STAGING = 0
 export const CHANNEL_STDIN = 1
 export const CHANNEL_OUTPUT = 2
 export const CHANNEL_FILES = 3
+export const CHANNEL_RULESET = 4
 
 const token = z.string().min(1).max(DOCUMENT_BYTES_MAX)
 const requestId = z.string().regex(/^[A-Za-z0-9_-]{1,32}$/)
 export const code = z.string().regex(/^ERR_[A-Z_]{1,60}$/)
 export const offset = z.int().min(0).max(Number.MAX_SAFE_INTEGER)
-const channel = z.int().min(CHANNEL_STAGING).max(CHANNEL_FILES)
+const channel = z.int().min(CHANNEL_STAGING).max(CHANNEL_RULESET)
 export const terminalSize = z.strictObject({
   columns: z.int().min(1).max(10_000),
   rows: z.int().min(1).max(10_000)
@@ -73,6 +74,8 @@ const runStatus = z.strictObject({
   state: z.enum(RUN_STATES),
   /** Standard input that the program's machine has taken; in the answers to `submit` and `attach`. */
   stdin: z.strictObject({ takenBytes: offset, ended: z.boolean() }).optional(),
+  /** The rules that its kernel takes are there, or are to be sent; in the answers to `submit` and `attach`. */
+  ruleset: z.enum(['there', 'wanted']).optional(),
   /** Size of the tar of the output files, once they are collected. */
   filesBytes: offset.optional(),
   /** The last ones, oldest first. */
@@ -90,7 +93,7 @@ export const consumerMessage = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('stop'), requestId, runId }),
   z.strictObject({ type: z.literal('status'), requestId, runId }),
   z.strictObject({ type: z.literal('list'), requestId }),
-  /** All input files have been sent: a tar of so many bytes, 0 for none. */
+  /** All input files have been sent: a tar of so many bytes, 0 for none; and the rules, where they are wanted. */
   z.strictObject({ type: z.literal('stagingEnd'), bytes: offset }),
   z.strictObject({ type: z.literal('start') }),
   z.strictObject({ type: z.literal('stdinEnd'), offset }),

@@ -95,8 +95,8 @@ export interface KernelWish {
   logKeys: readonly Uint8Array[]
   /** The provider sees how grave alerts are, not what they say. @default true */
   showsSeverity?: boolean
-  /** Digest of the compiled rules that the kernel takes. */
-  ruleset?: string
+  /** The compiled rules that the kernel takes, and their digest as docs/formats/ruleset.md has it. @default none */
+  ruleset?: { digest: string; bytes: Uint8Array }
   /** At most 16176 bytes. */
   policy?: Uint8Array
 }

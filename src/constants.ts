@@ -26,6 +26,8 @@ export const MESSAGE_BYTES_MAX = 128 * KIB
 /** A data frame on a run stream, in bytes. Larger reads are split. */
 export const DATA_FRAME_BYTES_MAX = 256 * KIB
 
+/** A compiled rule set is never larger. */
+export const RULESET_BYTES_MAX = 64 * MIB
 /** No guest kernel is larger: they have 8 MB. */
 export const KERNEL_BYTES_MAX = 64 * MIB
 

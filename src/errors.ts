@@ -84,6 +84,7 @@ export type HostErrorCode =
   | 'ERR_IMAGE_UNKNOWN'
   | 'ERR_IMAGE_FORMAT'
   | 'ERR_KERNEL_DIGEST'
+  | 'ERR_RULESET_DIGEST'
 
 export type FactoryErrorCode =
   | 'ERR_SOURCE_FETCH'

@@ -41,6 +41,7 @@ import { type ConsumerExecStream, execRefusal, ExecSession } from './exec.ts'
 import { RunDriver } from './driver.ts'
 import { checkInputs } from './inputs.ts'
 import { summaryOf, type ConsumerRun } from './record.ts'
+import { keepRuleset } from './ruleset-file.ts'
 import { newRunId } from './run-id.ts'
 import { SealedLogs } from './sealed-logs.ts'
 import { ProviderError } from './session-errors.ts'
@@ -75,6 +76,8 @@ class LibP2PRunClient implements RunClient {
 
   async submit(request: SubmitRequest): Promise<RunHandle> {
     const run = await this.#accept(request)
+    const { ruleset } = request.kernel ?? {}
+    if (ruleset !== undefined) await keepRuleset(this.#directoryOf(run), ruleset.bytes)
     this.#store.insert(run)
     const driver = await this.#drive(run, { fromStart: true }, false)
     await driver.leased(request.signal)
@@ -219,6 +222,7 @@ class LibP2PRunClient implements RunClient {
         `the program cannot be sent: ${checked.error.issues[0]?.message ?? ''}`
       )
     const kernel = wishOf(request)
+    const { ruleset } = request.kernel ?? {}
     agreedFactory(offer.payload, { kernel })
     const inputs = await checkInputs(request.inputs ?? [])
     const [now, runId, nonce] = [Math.floor(Date.now() / SECOND_MS), newRunId(), newNonce()]
@@ -239,7 +243,8 @@ class LibP2PRunClient implements RunClient {
           image,
           ...(token === undefined ? {} : { token }),
           ...(restart === undefined ? {} : { restart }),
-          ...(warning === undefined ? {} : { warning })
+          ...(warning === undefined ? {} : { warning }),
+          ...(ruleset === undefined ? {} : { rulesetBytes: ruleset.bytes.byteLength })
         },
         ...(kernel === undefined ? {} : { kernel })
       },
@@ -366,7 +371,7 @@ function wishOf({ kernel }: SubmitRequest): Acceptance['kernel'] {
     factories: [...factories],
     logKeys: logKeys.map((key) => Buffer.from(key).toString('base64url')),
     showsSeverity,
-    ...(ruleset === undefined ? {} : { ruleset }),
+    ...(ruleset === undefined ? {} : { ruleset: ruleset.digest }),
     ...(policy.length === 0 ? {} : { policy: Buffer.from(policy).toString('base64url') })
   }
 }

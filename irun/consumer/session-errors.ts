@@ -53,6 +53,10 @@ function verdictOfProvider(error: ProviderError): Error | undefined {
     return new RunError('ERR_RUN_FILES', `the provider refuses the input files: ${providerCode}`, [], {
       cause: error
     })
+  if (providerCode === 'ERR_RULESET_DIGEST')
+    return new RunError('ERR_RUN_FILES', `the provider refuses the rules: ${providerCode}`, [], {
+      cause: error
+    })
   return new RunError('ERR_RUN_FAILED', error.message, [], { cause: error })
 }
 

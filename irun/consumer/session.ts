@@ -21,6 +21,7 @@ import {
 import {
   CHANNEL_FILES,
   CHANNEL_OUTPUT,
+  CHANNEL_RULESET,
   CHANNEL_STAGING,
   CHANNEL_STDIN,
   type ConsumerMessage,
@@ -34,6 +35,7 @@ import { Bell, raceJobs, untilAborted } from '../waiting.ts'
 import type { AttachedRun } from './attached-run.ts'
 import { FilesDownload } from './files-download.ts'
 import { packInputs } from './inputs.ts'
+import { forgetRuleset, keptRuleset } from './ruleset-file.ts'
 import { ProviderError, StalledError } from './session-errors.ts'
 
 export type ConsumerStream = FramedStream<ProviderMessage, ConsumerMessage>
@@ -54,6 +56,7 @@ export class ConsumerSession {
   readonly #bringLog: (signal: AbortSignal) => Promise<void>
   readonly #heard = new Bell()
   readonly #staging = new SendWindow(STAGING_WINDOW_BYTES)
+  readonly #ruleset = new SendWindow(STAGING_WINDOW_BYTES)
   #stdin = new SendWindow(STDIN_WINDOW_BYTES)
   /** Output that the provider was told is taken. */
   #confirmedOutput: number
@@ -217,7 +220,8 @@ export class ConsumerSession {
     } else if (channel === CHANNEL_STDIN) {
       this.#stdin.confirm(offset)
       this.#run.stdin.confirm(offset)
-    } else throw new WireError('ERR_WIRE_FORMAT', `nothing was sent on channel ${channel}`)
+    } else if (channel === CHANNEL_RULESET) this.#ruleset.confirm(offset)
+    else throw new WireError('ERR_WIRE_FORMAT', `nothing was sent on channel ${channel}`)
   }
 
   #takeStatus(status: RunStatus): void {
@@ -294,11 +298,16 @@ export class ConsumerSession {
 
   async #stage(signal: AbortSignal): Promise<void> {
     const { inputs } = this.#run.record
+    const { directory } = this.#run
+    if (this.#status?.ruleset === 'wanted')
+      for await (const chunk of keptRuleset(directory))
+        await sendData(this.#stream, CHANNEL_RULESET, this.#ruleset, chunk, signal)
     if (inputs.length > 0)
       for await (const chunk of packInputs(inputs, signal))
         await sendData(this.#stream, CHANNEL_STAGING, this.#staging, chunk, signal)
     await this.#say({ type: 'stagingEnd', bytes: this.#staging.sentBytes })
     await this.#until(() => this.#run.record.state !== 'leased', signal)
+    await forgetRuleset(directory)
   }
 
   /** Nothing boots before we have seen that it is the kernel that was agreed on. */

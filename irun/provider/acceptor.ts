@@ -162,6 +162,7 @@ export class Acceptor {
         peer: iss,
         ...(claims === undefined ? {} : { claims }),
         limits: request.limits,
+        ...(request.rulesetBytes !== undefined && { rulesetBytes: request.rulesetBytes }),
         runsOfPeer: [...this.#context.runs.all()].filter((run) => run.record.peer === iss && run.isHolding)
           .length,
         free: freeOf(await host.capacity(signal))
@@ -205,6 +206,7 @@ export class Acceptor {
       inboundPorts,
       image: { name: image.name, digest: image.digest },
       ...(factory !== undefined && { kernel: { factory, offer: offerToken, acceptance: token } }),
+      ...rulesetOf(payload),
       createdAtMs: now * SECOND_MS,
       expiresAtMs,
       keepUntilMs: expiresAtMs + this.#context.limits.keepMs,
@@ -232,6 +234,7 @@ export class Acceptor {
         inboundPorts: record.inboundPorts,
         ...(record.restart !== undefined && { restart: record.restart }),
         ...(record.warning !== undefined && { warning: record.warning }),
+        ...(record.ruleset !== undefined && { rulesetBytes: record.ruleset.sizeBytes }),
         keepUntil: Math.floor(record.keepUntilMs / SECOND_MS)
       },
       this.#context.identity
@@ -248,6 +251,11 @@ export class Acceptor {
       if (!hasCode(error, 'ERR_SERVER_UNKNOWN')) this.#context.onError(error, record.runId)
     }
   }
+}
+
+function rulesetOf({ kernel, request }: Acceptance): Pick<ProviderRun, 'ruleset'> {
+  if (kernel?.ruleset === undefined || request.rulesetBytes === undefined) return {}
+  return { ruleset: { digest: kernel.ruleset, sizeBytes: request.rulesetBytes } }
 }
 
 function freeOf({ total, used }: HostCapacity): HostCapacity['total'] {

@@ -263,7 +263,8 @@ class LibP2PRunHandler implements RunHandler {
         ? running.controller.signal
         : AbortSignal.any([running.controller.signal, holder.signal])
     const stdin = await run.stdinStatus(signal)
-    const status = { ...run.status(), stdin }
+    const ruleset = await run.rulesetStatus(signal)
+    const status = { ...run.status(), stdin, ...(ruleset !== undefined && { ruleset }) }
     const { lease } = run.record
     const { requestId } = asked
     await send(
@@ -278,6 +279,7 @@ class LibP2PRunHandler implements RunHandler {
       host: this.#components.host,
       outputOffset: asked.outputOffset,
       stdinOffset: stdin.takenBytes,
+      hasRuleset: ruleset === 'there',
       toldState: status.state,
       toldNotice: status.notices?.at(-1)?.sequence ?? 0,
       isView: asked.view

@@ -268,6 +268,14 @@ export class HostedRunTask {
     }
   }
 
+  /** Whether the rules that its kernel takes are at the host; undefined where there are none to be sent. */
+  async rulesetStatus(signal: AbortSignal): Promise<RunStatus['ruleset']> {
+    const { ruleset, state, serverId } = this.#record
+    if (ruleset === undefined || state !== 'leased') return undefined
+    const { hasRuleset } = await this.#context.host.inspect(serverId, signal)
+    return hasRuleset === true ? 'there' : 'wanted'
+  }
+
   /** How much standard input the host has taken. */
   async stdinStatus(signal: AbortSignal): Promise<NonNullable<RunStatus['stdin']>> {
     if (!hasReached(this.#record.state, 'booting') || !this.isHolding) return { takenBytes: 0, ended: false }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Limits, Restart, Warning } from '../../src/documents/index.ts'
 import type { Receipt } from '../../src/documents/index.ts'
-import type { HostEgress, HostProgram, HostServerSpec } from '../host.ts'
+import type { HostEgress, HostProgram, HostRuleset, HostServerSpec } from '../host.ts'
 import type { RunNotice } from '../messages.ts'
 import type { StoredRun } from '../run-store.ts'
 
@@ -23,6 +23,8 @@ export interface ProviderRun extends StoredRun {
   kernel?: { factory: string; offer: string; acceptance: string }
   /** Of the kernel that the host has; compact JWS. */
   manifest?: string
+  /** The rules that it takes. */
+  ruleset?: HostRuleset
   createdAtMs: number
   /** When the lease ends. */
   expiresAtMs: number
@@ -63,6 +65,7 @@ export function serverSpecOf(run: ProviderRun): HostServerSpec {
     limits: { cpu, memoryBytes, diskBytes, processesMax, outputBytesMax, outboundBitsPerSecond },
     image: run.image.digest,
     ...(run.kernel !== undefined && { hasOwnKernel: true }),
+    ...(run.ruleset !== undefined && { ruleset: run.ruleset }),
     program: run.program,
     ...(run.restart !== undefined && { restart: run.restart }),
     ...(run.warning !== undefined && { warning: run.warning }),

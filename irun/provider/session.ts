@@ -17,6 +17,7 @@ import { FILES_WINDOW_BYTES, OUTPUT_WINDOW_BYTES, STDIN_WINDOW_BYTES } from '../
 import {
   CHANNEL_FILES,
   CHANNEL_OUTPUT,
+  CHANNEL_RULESET,
   CHANNEL_STAGING,
   CHANNEL_STDIN,
   type ConsumerMessage
@@ -25,6 +26,7 @@ import { hasReached, isFinal, type RunState } from '../state-machine.ts'
 import { Bell, raceJobs, untilAborted } from '../waiting.ts'
 import { feedStdin, sendFiles, sendOutput, type ProviderStream } from './channels.ts'
 import type { HostedRunTask } from './hosted-run.ts'
+import { RulesetIntake } from './ruleset-intake.ts'
 import { Staging } from './staging.ts'
 
 /** Answered when something has happened; meanwhile the consumer is heard. Each is under way at most once. */
@@ -39,6 +41,8 @@ export interface SessionInit {
   outputOffset: number
   /** Where standard input stands at the host. */
   stdinOffset: number
+  /** The rules that its kernel takes are there. */
+  hasRuleset: boolean
   /** The state that the consumer knows already. */
   toldState: RunState
   /** The last notice that it knows. */
@@ -52,6 +56,7 @@ export class ProviderSession {
   readonly #output: SendWindow
   readonly #stdin: ReceiveWindow
   readonly #staging: Staging
+  readonly #ruleset: RulesetIntake
   readonly #filesAsked = new Bell()
   /** Aborted by what fails outside the jobs below. */
   readonly #failure = new AbortController()
@@ -63,6 +68,13 @@ export class ProviderSession {
     this.#output = new SendWindow(OUTPUT_WINDOW_BYTES, init.outputOffset)
     this.#stdin = new ReceiveWindow(STDIN_WINDOW_BYTES, confirmer(stream, CHANNEL_STDIN), init.stdinOffset)
     this.#staging = new Staging(run, host, confirmer(stream, CHANNEL_STAGING), abortOf(this.#failure))
+    this.#ruleset = new RulesetIntake({
+      run,
+      host,
+      confirm: confirmer(stream, CHANNEL_RULESET),
+      fail: abortOf(this.#failure),
+      isThere: init.hasRuleset
+    })
   }
 
   /** Resolves when the consumer has closed the stream. */
@@ -78,7 +90,7 @@ export class ProviderSession {
         (abort) => this.#sendFiles(abort)
       ])
     } finally {
-      await this.#staging.abort()
+      await Promise.all([this.#staging.abort(), this.#ruleset.abort()])
     }
   }
 
@@ -103,6 +115,7 @@ export class ProviderSession {
   #takeData(channel: number, offset: number, data: Uint8Array, signal: AbortSignal): void {
     this.#refuseInView()
     if (channel === CHANNEL_STAGING) this.#staging.push(offset, data, signal)
+    else if (channel === CHANNEL_RULESET) this.#ruleset.push(offset, data, signal)
     else if (channel === CHANNEL_STDIN) this.#stdin.push(offset, data)
     else throw new WireError('ERR_WIRE_FORMAT', `a consumer sends nothing on channel ${channel}`)
   }
@@ -116,6 +129,7 @@ export class ProviderSession {
         this.#confirm(message.channel, message.offset)
         break
       case 'stagingEnd':
+        await this.#ruleset.complete()
         await this.#staging.end(message.bytes)
         break
       case 'start':

@@ -47,6 +47,8 @@ export interface HostClient extends AsyncDisposable {
     kernel: { digest: string; chunks: AsyncIterable<Uint8Array> },
     signal?: AbortSignal
   ): Promise<Server>
+  /** The rules that its kernel takes. @throws ERR_RULESET_DIGEST when they are others than those of its spec */
+  putRuleset(id: string, chunks: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<Server>
   start(id: string, signal?: AbortSignal): Promise<Server>
   inspect(id: string, signal?: AbortSignal): Promise<Server>
   list(signal?: AbortSignal): Promise<Server[]>
@@ -188,6 +190,13 @@ class SocketClient implements HostClient {
       await this.#transport.send({ method: 'PUT', path, query: { digest }, bytes: chunks, signal }),
       api.server
     )
+  }
+
+  /** As with files: can be read once only. */
+  async putRuleset(id: string, chunks: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<Server> {
+    await this.inspect(id, signal)
+    const path = pathOf(id, 'ruleset')
+    return readJson(await this.#transport.send({ method: 'PUT', path, bytes: chunks, signal }), api.server)
   }
 
   async stop(

@@ -7,7 +7,7 @@
  */
 import { z } from 'zod'
 import { ARGUMENTS_MAX, ENVIRONMENT_MAX } from '../../src/constants.ts'
-import { restart, stamped, warning } from '../../src/documents/fields.ts'
+import { restart, rulesetBytes, stamped, warning } from '../../src/documents/fields.ts'
 import { accessRules } from '../../src/rules/index.ts'
 import { GRACE_MS_MAX } from './limits.ts'
 import { LINK_PROTOCOLS } from '../switch/types.ts'
@@ -61,6 +61,9 @@ export const program = z.strictObject({
   terminal: terminalSize.exactOptional()
 })
 
+/** Compiled rules, by the digest that docs/formats/ruleset.md gives them. */
+export const ruleset = z.strictObject({ digest, sizeBytes: rulesetBytes })
+
 export const egress = accessRules.shape.egress
 const portNumber = z.int().min(1).max(65_535)
 
@@ -79,6 +82,8 @@ export const serverSpec = z
     image: z.union([digest, imageName]),
     /** It boots a kernel of its own, which is put before it is started. */
     hasOwnKernel: z.literal(true).exactOptional(),
+    /** Detection rules that its own kernel takes; put before it is started, unless they are there already. */
+    ruleset: ruleset.exactOptional(),
     program,
     /** Absent: never. */
     restart: restart.exactOptional(),
@@ -96,6 +101,10 @@ export const serverSpec = z
     dumpKeys: stamped.logKeys.exactOptional()
   })
   .refine(({ expiresAtMs, keepUntilMs }) => keepUntilMs >= expiresAtMs, 'keepUntilMs is before expiresAtMs')
+  .refine(
+    ({ ruleset, hasOwnKernel }) => ruleset === undefined || hasOwnKernel === true,
+    'rules are for a kernel of its own'
+  )
 
 /** Who wants a server frozen: somebody who asked for this one, the owner who needs the machine. */
 export const frozenBy = z.array(z.enum(['request', 'reclaim']))
@@ -152,6 +161,10 @@ export const server = z.strictObject({
   image: z.string(),
   /** Digest of its own kernel, once that was put. */
   kernel: digest.exactOptional(),
+  /** As asked for. */
+  ruleset: ruleset.exactOptional(),
+  /** They are on this machine; absent: they are not, or none were asked for. */
+  hasRuleset: z.literal(true).exactOptional(),
   program,
   restart: restart.exactOptional(),
   restarts: restarts.exactOptional(),
@@ -345,6 +358,7 @@ export const sessionQuery = z.strictObject({ session: sessionName })
 export const sessionStdinQuery = z.strictObject({ session: sessionName, end: flag.default(false) })
 
 export type ServerSpec = z.infer<typeof serverSpec>
+export type Ruleset = z.infer<typeof ruleset>
 export type ServerState = z.infer<typeof serverState>
 export type Limits = z.infer<typeof limits>
 export type LimitsPatch = z.infer<typeof limitsPatch>

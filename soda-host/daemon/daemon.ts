@@ -16,7 +16,8 @@ import { Links } from './links.ts'
 import { httpServer } from './http-server.ts'
 import type { DaemonLog } from './log.ts'
 import { Outside, portOutside } from './outside.ts'
-import { grantedLimits, isEnded } from './server-record.ts'
+import { RulesetStore } from './ruleset-store.ts'
+import { grantedLimits, isEnded, rulesetInUse } from './server-record.ts'
 import { listen } from './socket.ts'
 import { StateDirectory } from './state-directory.ts'
 import { StateTable } from './state-table.ts'
@@ -78,6 +79,10 @@ export async function startDaemon(config: DaemonConfig, components: DaemonCompon
       directory,
       launcher: components.launcher ?? umlLauncher(outside === undefined ? {} : { network: outside }),
       artifacts,
+      rulesets: await RulesetStore.open(
+        directory.rulesets,
+        table.all().flatMap((record) => rulesetInUse(record).map(({ digest }) => digest))
+      ),
       links,
       outside,
       log

@@ -23,6 +23,7 @@ import { logBytesMax, type DaemonTiming } from './limits.ts'
 import type { DaemonLog } from './log.ts'
 import { OutputSpool } from './output-spool.ts'
 import { checkKernel } from './own-kernel.ts'
+import type { RulesetStore } from './ruleset-store.ts'
 import { SealedLog } from './sealed-log.ts'
 import type { ServerBook } from './server-book.ts'
 import { limitReason } from './limits-reached.ts'
@@ -32,6 +33,7 @@ import type { StateDirectory } from './state-directory.ts'
 export interface GuestComponents {
   launcher: ServerLauncher
   directory: StateDirectory
+  rulesets: RulesetStore
   timing: DaemonTiming
   /** This boot of the host: processes of an earlier one are gone, whatever has their pids. */
   hostBoot: string
@@ -133,7 +135,7 @@ export class Guest {
     if (this.#layerPath !== undefined) await rm(this.#paths.files, { force: true })
     // A number that was tried is used up.
     if (boots > 0) this.#book.commit({ boots: boots + 1 })
-    await this.#checkOwnKernel()
+    await this.#checkFiles()
     const sealedLog = await this.sealedLog()
     const log = await sealedLog.begin()
     signal.throwIfAborted()
@@ -432,9 +434,11 @@ export class Guest {
       await abortable(running.putFile(file, signal), signal)
   }
 
-  async #checkOwnKernel(): Promise<void> {
-    const { kernelDigest } = this.#book.record
+  /** What its tenant was promised by digest. */
+  async #checkFiles(): Promise<void> {
+    const { kernelDigest, spec } = this.#book.record
     if (kernelDigest !== undefined) await checkKernel(this.#paths.kernel, kernelDigest)
+    if (spec.ruleset !== undefined) await this.#with.rulesets.check(spec.ruleset)
   }
 
   /** The name of a layer that was just made must be there after the machine has died, as its content is. */
@@ -485,6 +489,7 @@ export class Guest {
       memoryCeilingBytes: spec.limits.memoryBytes,
       ...this.#with.bootFiles(imageDigest),
       ...(kernelDigest !== undefined && { kernelPath: this.#paths.kernel }),
+      ...(spec.ruleset !== undefined && { rulesPath: this.#with.rulesets.path(spec.ruleset.digest) }),
       directory,
       slot,
       hostCpu,

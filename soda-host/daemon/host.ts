@@ -138,6 +138,29 @@ export class Host {
     return describe(book.record)
   }
 
+  /**
+   * The rules that its own kernel takes; what others have put already need not be put again.
+   * @throws ERR_RULESET_DIGEST when they are others than those it was created with, ERR_SERVER_STATE when it was started
+   * or takes none, ERR_SERVER_UNKNOWN
+   */
+  async putRuleset(id: string, bytes: AsyncIterable<Uint8Array>, client: AbortSignal): Promise<Server> {
+    const { book } = this.#servers.entry(id).keeper
+    const { ruleset } = book.record.spec
+    const mayTakeName = (): void => {
+      const { state, cut } = this.#servers.entry(id).keeper.book.record
+      if (state !== 'created' || cut !== undefined)
+        throw new HostError(
+          'ERR_SERVER_STATE',
+          `server ${id} is ${state}: rules are taken before it is started`
+        )
+    }
+    mayTakeName()
+    if (ruleset === undefined) throw new HostError('ERR_SERVER_STATE', `server ${id} takes no rules`)
+    await this.#with.rulesets.put(ruleset, bytes, { signal: this.#any(client), mayTakeName })
+    book.commit({ hasRuleset: true })
+    return describe(book.record)
+  }
+
   start(id: string): Server {
     return describe(this.#servers.start(id))
   }

@@ -97,12 +97,14 @@ export class Keeper {
     await this.#life
   }
 
-  /** Boot and run; a no-op when that has been done. @throws ERR_SERVER_STATE without the kernel that it shall boot */
+  /** Boot and run; a no-op when that has been done. @throws ERR_SERVER_STATE without the kernel and rules that it shall boot with */
   start(): void {
-    const { state, cut, spec, kernelDigest } = this.book.record
+    const { state, cut, spec, kernelDigest, hasRuleset } = this.book.record
     if (state !== 'created' || cut !== undefined) return
     if (spec.hasOwnKernel === true && kernelDigest === undefined)
       throw new HostError('ERR_SERVER_STATE', `server ${this.book.id} waits for its own kernel`)
+    if (spec.ruleset !== undefined && hasRuleset !== true)
+      throw new HostError('ERR_SERVER_STATE', `server ${this.book.id} waits for its rules`)
     this.book.commit({ state: 'booting' }, 'booting')
   }
 

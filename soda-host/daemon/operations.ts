@@ -138,6 +138,16 @@ export const operations: readonly Operation[] = [
     run: async ({ host, id, query, bytes, signal }) =>
       json(await host.putKernel(id, { digest: query.digest, bytes }, signal))
   }),
+  operation('putRuleset', {
+    method: 'PUT',
+    path: '/v1/servers/{id}/ruleset',
+    summary:
+      'The compiled rules that its own kernel takes, which must be those that it was created with; only before it is ' +
+      'started. `hasRuleset` of the server tells that they are there already',
+    bytes: { type: 'application/octet-stream' },
+    answer: api.server,
+    run: async ({ host, id, bytes, signal }) => json(await host.putRuleset(id, bytes, signal))
+  }),
   operation('files', {
     method: 'GET',
     path: '/v1/servers/{id}/files',

@@ -18,6 +18,7 @@ import {
   type Limits,
   type Notice,
   type Reason,
+  type Ruleset,
   type Server,
   type ServerSpec
 } from './api.ts'
@@ -29,6 +30,8 @@ export const serverRecord = z.strictObject({
   imageDigest: digest,
   /** Of its own kernel, once that is there. */
   kernelDigest: digest.exactOptional(),
+  /** The rules that it takes are on this machine. */
+  hasRuleset: z.literal(true).exactOptional(),
   /** Unique among servers whose guest may live. */
   slot: z.int().min(0),
   /** Where its inbound ports are found, while its guest may live. */
@@ -115,13 +118,14 @@ export type ServerRecord = z.infer<typeof serverRecord>
 export function newRecord(
   spec: ServerSpec,
   imageDigest: string,
-  { slot, published }: Pick<ServerRecord, 'slot' | 'published'>
+  { slot, published, hasRuleset }: Pick<ServerRecord, 'slot' | 'published' | 'hasRuleset'>
 ): ServerRecord {
   return {
     spec,
     imageDigest,
     slot,
     published,
+    ...(hasRuleset && { hasRuleset }),
     state: 'created',
     createdAtMs: Date.now(),
     notices: [],
@@ -225,6 +229,12 @@ export function snapshotBytes({ snapshots }: Pick<ServerRecord, 'snapshots'>): n
   return snapshots.reduce((sum, { bytes }) => sum + bytes, 0)
 }
 
+/** The rules that its kernel takes, while it may boot again. */
+export function rulesetInUse({ spec, ...record }: ServerRecord): Ruleset[] {
+  if (spec.ruleset === undefined || (isEnded(record) && record.snapshots.length === 0)) return []
+  return [spec.ruleset]
+}
+
 /** The part of a record that clients see. */
 export function describe(record: ServerRecord): Server {
   const { spec, state, createdAtMs, startedAtMs, endedAtMs, exit, filesBytes } = record
@@ -236,6 +246,8 @@ export function describe(record: ServerRecord): Server {
     limits: grantedLimits(record),
     image: spec.image,
     ...(record.kernelDigest !== undefined && { kernel: record.kernelDigest }),
+    ...(spec.ruleset !== undefined && { ruleset: spec.ruleset }),
+    ...(record.hasRuleset && { hasRuleset: record.hasRuleset }),
     program: spec.program,
     ...(spec.restart !== undefined && { restart: spec.restart }),
     ...(record.restarts !== undefined && { restarts: tellRestarts(record.restarts, state) }),

@@ -18,6 +18,7 @@ import { Keeper, type KeeperComponents } from './keeper.ts'
 import type { Links } from './links.ts'
 import type { Outside } from './outside.ts'
 import { Reclaim } from './reclaim.ts'
+import type { RulesetStore } from './ruleset-store.ts'
 import { diskShareBytes, SERVERS_KEPT_MAX, type DaemonTiming } from './limits.ts'
 import type { DaemonLog } from './log.ts'
 import { choosePublished, type PublishConfig } from './published-ports.ts'
@@ -28,6 +29,7 @@ import {
   leaseOf,
   newRecord,
   revived,
+  rulesetInUse,
   snapshotBytes,
   type ServerRecord
 } from './server-record.ts'
@@ -41,6 +43,7 @@ export interface ServersComponents {
   directory: StateDirectory
   launcher: ServerLauncher
   artifacts: InstalledArtifacts
+  rulesets: RulesetStore
   links: Links
   /** Undefined where there is no switch. */
   outside: Outside | undefined
@@ -118,7 +121,7 @@ export class Servers {
   /** What is promised of the slice. */
   get used(): Slice {
     const { outboundBitsPerSecond, ...rest } = promised(this.#living.map(grantedLimits).map(takenOf))
-    const used = { ...rest, diskBytes: rest.diskBytes + this.#snapshotBytes }
+    const used = { ...rest, diskBytes: rest.diskBytes + this.#sharedBytes }
     // Not of a slice that says nothing about it.
     if (this.#init.slice.outboundBitsPerSecond === undefined) return used
     return { ...used, outboundBitsPerSecond }
@@ -287,7 +290,8 @@ export class Servers {
       await this.#with.directory.makeServer(spec.id)
       const record = newRecord(spec, imageDigest, {
         slot: this.#freeSlot(),
-        published: this.#published(spec)
+        published: this.#published(spec),
+        ...(spec.ruleset !== undefined && this.#with.rulesets.has(spec.ruleset) && { hasRuleset: true })
       })
       this.#with.table.insert(record)
       this.#enter(record)
@@ -312,7 +316,7 @@ export class Servers {
   }
 
   /** @returns the digest of its image */
-  #admit({ limits, image, expiresAtMs }: ServerSpec): string {
+  #admit({ limits, image, ruleset, expiresAtMs }: ServerSpec): string {
     const imageDigest = this.#imageDigest(image)
     if (expiresAtMs <= Date.now()) throw new HostError('ERR_HOST_REQUEST', 'expiresAtMs is in the past')
     if (this.#entries.size >= SERVERS_KEPT_MAX)
@@ -320,7 +324,7 @@ export class Servers {
         'ERR_SLICE_FULL',
         `${SERVERS_KEPT_MAX} servers are on record; destroy ended ones first`
       )
-    this.#assertRoom(limits)
+    this.#assertRoom({ ...limits, diskBytes: limits.diskBytes + this.#newBytes(ruleset) })
     return imageDigest
   }
 
@@ -332,7 +336,7 @@ export class Servers {
       .map(takenOf)
     const { slice } = this.#init
     const admission = admit(
-      { ...slice, diskBytes: slice.diskBytes - this.#snapshotBytes },
+      { ...slice, diskBytes: slice.diskBytes - this.#sharedBytes },
       lived,
       takenOf(limits)
     )
@@ -341,9 +345,25 @@ export class Servers {
     throw new HostError('ERR_SLICE_FULL', `the slice has no room: ${short.join('; ')}`)
   }
 
-  /** Of ended servers too. */
-  get #snapshotBytes(): number {
-    return this.#all.reduce((sum, { keeper }) => sum + snapshotBytes(keeper.book.record), 0)
+  /** On the disk beside the layers of living servers: snapshots, of ended ones too, and rules, once per digest. */
+  get #sharedBytes(): number {
+    const snapshots = this.#all.map(({ keeper }) => snapshotBytes(keeper.book.record))
+    return [...snapshots, ...this.#rulesets.values()].reduce((sum, bytes) => sum + bytes, 0)
+  }
+
+  /** Sizes by digest, of all that some server takes. */
+  get #rulesets(): Map<string, number> {
+    const named = this.#all.flatMap(({ keeper }) => rulesetInUse(keeper.book.record))
+    return new Map(named.map(({ digest, sizeBytes }) => [digest, sizeBytes]))
+  }
+
+  #newBytes(ruleset: ServerSpec['ruleset']): number {
+    return ruleset === undefined || this.#rulesets.has(ruleset.digest) ? 0 : ruleset.sizeBytes
+  }
+
+  #happened(): void {
+    this.#with.rulesets.keepOnly(new Set(this.#rulesets.keys()))
+    this.happened.ring()
   }
 
   #assertSnapshotRoom(bytes: number): void {
@@ -375,7 +395,7 @@ export class Servers {
   }
 
   get #keeperComponents(): KeeperComponents {
-    const { table, launcher, directory, artifacts, log } = this.#with
+    const { table, launcher, directory, artifacts, rulesets, log } = this.#with
     const { timing, cpus, hostBoot, slice, diskBytesPerSecond } = this.#init
     return {
       table,
@@ -384,7 +404,8 @@ export class Servers {
       log,
       timing,
       hostBoot,
-      onEvent: () => this.happened.ring(),
+      rulesets,
+      onEvent: () => this.#happened(),
       chooseCpu: () =>
         chooseCpu(
           cpus,
@@ -435,7 +456,7 @@ export class Servers {
     this.#entries.delete(id)
     entry.gone.abort()
     entry.keeper.book.changed.ring()
-    this.happened.ring()
+    this.#happened()
   }
 
   /** Nobody waits for it, and nobody else would try again. */

@@ -1,7 +1,7 @@
 /**
  * Where the daemon keeps things.
  *
- * `state.sqlite`; `reclaim.json` while the owner needs the machine; `artifacts/` kernel, initrd and images by digest; `servers/ID/` per server: `input.tar`, `kernel`,
+ * `state.sqlite`; `reclaim.json` while the owner needs the machine; `artifacts/` kernel, initrd and images by digest; `rulesets/` detection rules by digest; `servers/ID/` per server: `input.tar`, `kernel`,
  * `output`, `files.tar`, `NAME.snapshot`, `log/` and `spool/` of the sealed log, and `guest/`, which belongs to the launcher and goes when the guest has ended. Guests run
  * under uids of their own and must be able to walk to their files, hence 0711; every file of ours is 0600.
  */
@@ -50,6 +50,10 @@ export class StateDirectory {
 
   get artifacts(): string {
     return join(this.path, 'artifacts')
+  }
+
+  get rulesets(): string {
+    return join(this.path, 'rulesets')
   }
 
   get servers(): string {

@@ -1,9 +1,10 @@
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process'
 import { open, readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { HostError } from '../../src/errors.ts'
 import { consoleWritten } from './console-log.ts'
 import { hostPath } from '../resources/host-programs.ts'
+import { BALLOON_FD, CHANNEL_FD, RULES_FD, STATUS_FD } from './jail.ts'
 import { readJailStatus } from './jail-status.ts'
 import { startTimeOf, type ProcessIdentity } from './process-identity.ts'
 import type { ServerFiles } from './server-files.ts'
@@ -16,6 +17,8 @@ export interface SpawnSpec {
   /** Listening sockets that the guest kernel inherits: of the control channel, and for orders about its memory. */
   channelFd: number
   balloonFd: number
+  /** Of a file to be read only; as RULES_FD. */
+  rulesFd: number | undefined
   signal: AbortSignal
 }
 
@@ -29,14 +32,19 @@ export async function spawnGuest({
   files,
   channelFd,
   balloonFd,
+  rulesFd,
   signal
 }: SpawnSpec): Promise<ProcessIdentity> {
   await using status = await open(files.status, 'w', 0o600)
   const [file, ...args] = command
   // Not execa: the chain outlives us, and takes descriptors beyond the standard three.
   const chain = spawn(file, args, {
-    // In the order of STATUS_FD, CHANNEL_FD and BALLOON_FD.
-    stdio: ['ignore', 'ignore', 'ignore', status.fd, channelFd, balloonFd],
+    stdio: inherited({
+      [STATUS_FD]: status.fd,
+      [CHANNEL_FD]: channelFd,
+      [BALLOON_FD]: balloonFd,
+      [RULES_FD]: rulesFd
+    }),
     detached: true,
     env: { PATH: hostPath() },
     cwd: '/'
@@ -52,6 +60,12 @@ export async function spawnGuest({
     killChain(chain)
     throw error
   }
+}
+
+/** What the chain finds open: our descriptors by its own numbers; nothing in between. */
+function inherited(ours: Record<number, number | undefined>): StdioOptions {
+  const length = Math.max(...Object.keys(ours).map(Number)) + 1
+  return Array.from({ length }, (_, number) => ours[number] ?? 'ignore')
 }
 
 interface ChainState {

@@ -12,8 +12,8 @@
  * so that nothing depends on the daemon's life.
  * Attacker: code that runs as the guest kernel. It finds its own uid, an empty file system of fixed size with five
  * files in it, of which one is writable and cannot grow beyond its size, no procfs, sysfs or device, a network
- * namespace with loopback only, the inherited sockets, the two files of its log's spool, to which it can append, and
- * the system calls of syscall-filter/allow-list.ts. What
+ * namespace with loopback only, the inherited sockets, the two files of its log's spool, to which it can append,
+ * the rules of its tenant, which it can read, and the system calls of syscall-filter/allow-list.ts. What
  * each barrier holds when another falls is in docs/architecture/threat-model.md.
  */
 import { JAIL_PATHS } from './uml-arguments.ts'
@@ -29,6 +29,12 @@ export const LOG_FDS = [7, 8] as const
 
 /** The system-call filter: opened by the first sh, read and closed by bubblewrap. One digit: sh knows no others. */
 const FILTER_FD = 9
+
+/**
+ * The compiled rules, where there are any: opened by us, to be read only. Beyond what sh can name, so that it stays open in
+ * the keeper and at the console too.
+ */
+export const RULES_FD = 10
 
 /** uid and gid of the server in slot 0. Far above what distributions and user namespaces hand out by default. */
 const UID_BASE = 2_000_000

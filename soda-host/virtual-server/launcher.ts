@@ -5,7 +5,7 @@
  * and socket, the chain of processes, the channel. Whatever step fails, everything before it is undone. After a crash of the daemon in the
  * middle, {@link ServerLauncher.sweep} finds all of it from the server's directory alone.
  */
-import { readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { open, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { HostError } from '../../src/errors.ts'
 import { joinFiles, openCgroups } from '../resources/cgroups.ts'
 import type { Cgroups, ServerCgroup } from '../resources/cgroup-types.ts'
@@ -18,7 +18,16 @@ import { consoleWritten } from './console-log.ts'
 import { limitDisk } from './disk-rate.ts'
 import { bury } from './guest-end.ts'
 import { spawnGuest } from './guest-process.ts'
-import { BALLOON_FD, CHANNEL_FD, jailCommand, launchCommand, LOG_FDS, NETWORK_FD, uidOfSlot } from './jail.ts'
+import {
+  BALLOON_FD,
+  CHANNEL_FD,
+  jailCommand,
+  launchCommand,
+  LOG_FDS,
+  NETWORK_FD,
+  RULES_FD,
+  uidOfSlot
+} from './jail.ts'
 import { writeJailFiles } from './jail-files.ts'
 import { killJail } from './jail-status.ts'
 import { isAlive, type ProcessIdentity } from './process-identity.ts'
@@ -163,6 +172,7 @@ class UmlLauncher implements ServerLauncher {
       balloonFd: BALLOON_FD,
       ...((isRestartable || boot > 0) && { boot }),
       ...(spec.log && { log: { ...spec.log, fds: LOG_FDS } }),
+      ...(spec.rulesPath !== undefined && { rulesFd: RULES_FD }),
       ...(port && { network: { ...port, fd: NETWORK_FD } })
     })
     const paths = { kernelPath, initrdPath, imagePath, diskPath: files.disk, cpuinfoPath: files.cpuinfo }
@@ -176,6 +186,7 @@ class UmlLauncher implements ServerLauncher {
     // Our copies of the sockets are closed before anybody connects: the guest alone shall accept.
     await using socket = await listenForGuest(files.channelSocket)
     await using balloon = await listenForGuest(files.balloonSocket)
+    await using rules = spec.rulesPath === undefined ? undefined : await open(spec.rulesPath)
     return await spawnGuest({
       command: launchCommand({
         ...files,
@@ -186,6 +197,7 @@ class UmlLauncher implements ServerLauncher {
       files,
       channelFd: socket.fd,
       balloonFd: balloon.fd,
+      rulesFd: rules?.fd,
       signal: AbortSignal.timeout(this.#bootTimeoutMs)
     })
   }
@@ -206,8 +218,8 @@ function assertSpec({ id, slot, hostCpu }: LaunchSpec): void {
 }
 
 /** @throws ERR_BOOT_FAILED when a file that the guest starts from is not there */
-async function assertFiles({ kernelPath, initrdPath, imagePath }: LaunchSpec): Promise<void> {
-  for (const path of [kernelPath, initrdPath, imagePath]) {
+async function assertFiles({ kernelPath, initrdPath, imagePath, rulesPath }: LaunchSpec): Promise<void> {
+  for (const path of [kernelPath, initrdPath, imagePath, ...(rulesPath === undefined ? [] : [rulesPath])]) {
     const entry = await stat(path).catch(() => undefined)
     if (entry?.isFile() !== true) throw new HostError('ERR_BOOT_FAILED', `no such file: ${path}`)
   }

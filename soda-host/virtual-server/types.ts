@@ -70,6 +70,8 @@ export interface LaunchSpec {
   isRestartable?: boolean
   /** What `copyLayer` of an earlier guest with the same `diskBytes` made: the layer becomes that, whatever `boot` is. */
   layerPath?: string
+  /** Host path of the compiled rules that a stamped kernel takes; read-only and shared. */
+  rulesPath?: string
   /** Where a stamped kernel writes its sealed log; it does not boot without. */
   log?: LogAttachment
 }

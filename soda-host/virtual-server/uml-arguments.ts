@@ -25,6 +25,8 @@ export interface UmlSpec {
   boot?: number
   /** The sealed log, of a kernel that is stamped. */
   log?: GuestLog
+  /** Inherited descriptor of the compiled rules that a stamped kernel takes. */
+  rulesFd?: number
   /** The cable to the switch; without it the guest has a loopback only. */
   network?: GuestInterface
 }
@@ -71,6 +73,7 @@ export function umlArguments(spec: UmlSpec): string[] {
     `ishare.processes=${spec.processesMax}`,
     ...(spec.boot === undefined ? [] : [`ishare.boot=${spec.boot}`]),
     ...(spec.log === undefined ? [] : logArguments(spec.log)),
+    ...(spec.rulesFd === undefined ? [] : [`kernort.rules_fd=${spec.rulesFd}`]),
     ...(spec.network === undefined ? [] : networkArguments(spec.network))
   ]
 }

@@ -6,14 +6,14 @@ import {
   nonce,
   peerId,
   restart,
+  rulesetBytes,
   runId,
   seconds,
   stamped,
   warning
 } from './fields.ts'
 
-/** A consumer accepts an offer's rules and terms, and says what it asks for. */
-export const acceptance = z.strictObject({
+const fields = z.strictObject({
   v: z.literal(1),
   iss: peerId,
   /** The provider it is meant for. */
@@ -33,7 +33,9 @@ export const acceptance = z.strictObject({
     /** When the program is started again after an end. Absent: never. */
     restart: restart.optional(),
     /** Absent: as the provider does it. */
-    warning: warning.optional()
+    warning: warning.optional(),
+    /** Size of the rule set that its kernel takes, which the consumer sends; absent: it takes none. */
+    rulesetBytes: rulesetBytes.optional()
   }),
   /** The kernel that it wants to run under; absent: it takes the provider's word for it, and has no sealed log. */
   kernel: z
@@ -43,5 +45,14 @@ export const acceptance = z.strictObject({
       ...stamped
     })
     .optional()
+})
+/** A consumer accepts an offer's rules and terms, and says what it asks for. */
+export const acceptance = fields.superRefine(({ request, kernel }, context) => {
+  if ((request.rulesetBytes === undefined) !== (kernel?.ruleset === undefined))
+    context.addIssue({
+      code: 'custom',
+      path: ['request', 'rulesetBytes'],
+      message: 'a rule set has a digest and a size, or there is none'
+    })
 })
 export type Acceptance = z.infer<typeof acceptance>

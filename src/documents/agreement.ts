@@ -54,7 +54,7 @@ export function checkLease(
   for (const name of Object.keys(asked.request.limits) as (keyof Lease['limits'])[])
     if (granted.limits[name] !== asked.request.limits[name])
       lied(`limits.${name}`, granted.limits[name], asked.request.limits[name])
-  for (const name of ['restart', 'warning'] as const)
+  for (const name of ['restart', 'warning', 'rulesetBytes'] as const)
     if (!isDeepStrictEqual(granted[name], asked.request[name]))
       lied(name, JSON.stringify(granted[name] ?? null), JSON.stringify(asked.request[name] ?? null))
   checkLeasedImage(granted, asked.request.image, offer)

@@ -1,5 +1,6 @@
 /** Fields that more than one document carries. All sizes are bytes, all `iat`/`exp` seconds since the epoch. */
 import { z } from 'zod'
+import { RULESET_BYTES_MAX } from '../constants.ts'
 
 /** `sha256:` and 64 lower-case hex digits. */
 export const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
@@ -32,7 +33,7 @@ export const stamped = {
     .refine((keys) => new Set(keys).size === keys.length, 'the same key twice'),
   /** The provider sees how grave alerts are, not what they say. */
   showsSeverity: z.boolean(),
-  /** Digest of the compiled rules that the kernel takes. */
+  /** Digest of the compiled rules that the kernel takes, as docs/formats/ruleset.md has it. */
   ruleset: digest.optional(),
   /** At most 16176 bytes, base64url; absent: none. */
   policy: z
@@ -40,6 +41,9 @@ export const stamped = {
     .regex(/^[A-Za-z0-9_-]{2,21568}$/)
     .optional()
 }
+
+/** Size of a compiled rule set, which the provider's machine keeps beside the server's disk. */
+export const rulesetBytes = z.int().min(1).max(RULESET_BYTES_MAX)
 
 export const label = z.string().regex(/^[a-z0-9][a-z0-9._/-]{0,62}$/)
 

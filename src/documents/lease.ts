@@ -1,6 +1,17 @@
 import { z } from 'zod'
 import { accessRules } from '../rules/schema.ts'
-import { digest, imageName, limits, nonce, peerId, restart, runId, seconds, warning } from './fields.ts'
+import {
+  digest,
+  imageName,
+  limits,
+  nonce,
+  peerId,
+  restart,
+  rulesetBytes,
+  runId,
+  seconds,
+  warning
+} from './fields.ts'
 
 const fields = z.strictObject({
   v: z.literal(1),
@@ -25,6 +36,7 @@ const fields = z.strictObject({
   /** As asked for. */
   restart: restart.optional(),
   warning: warning.optional(),
+  rulesetBytes: rulesetBytes.optional(),
   /** Results are kept for the consumer at least until then. */
   keepUntil: seconds
 })

@@ -1,3 +1,4 @@
+import { RULESET_BYTES_MAX } from '../constants.ts'
 import { formatDuration, formatRate, formatSize } from '../config/quantities.ts'
 import { describeWindows } from './evaluate.ts'
 import type { AccessRules } from './schema.ts'
@@ -10,6 +11,7 @@ export function describeRules(rules: AccessRules): string[] {
     `A run may have up to ${perRun.cpu} CPU, ${formatSize(perRun.memoryBytes)} of memory, ` +
       `${formatSize(perRun.diskBytes)} of disk and ${perRun.processesMax} processes, for ${formatDuration(perRun.durationSeconds)}.`,
     `Output is kept up to ${formatSize(perRun.outputBytesMax)} a run.`,
+    ...describeRuleset(perRun.rulesetBytes),
     `Runs of one peer at the same time: ${rules.concurrentRunsPerPeer}.`,
     `When: ${describeWindows(rules)}.`,
     `Network: ${describeEgress(rules)}.`,
@@ -29,6 +31,13 @@ function describeWho(who: AccessRules['who']): string {
       return `holders of a token of ${who.issuer}${claims.length > 0 ? ` that says ${claims.join(', ')}` : ''}`
     }
   }
+}
+
+/** What is bounded by more than the format is worth a line. */
+function describeRuleset(bytes: number): string[] {
+  if (bytes === 0) return ['Detection rules of a tenant are not taken.']
+  if (bytes === RULESET_BYTES_MAX) return []
+  return [`Detection rules of a tenant are taken up to ${formatSize(bytes)}, compiled.`]
 }
 
 function describeEgress({ egress, perRun }: AccessRules): string {

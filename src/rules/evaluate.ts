@@ -14,6 +14,7 @@ export type RefusalCode =
   | 'bandwidth'
   | 'output'
   | 'duration'
+  | 'ruleset'
   | 'window'
   | 'concurrent-runs'
   | 'slice'
@@ -30,6 +31,8 @@ export interface AccessRequest {
   /** What its token says, after `verifyAccessToken`. */
   claims?: AccessClaims
   limits: Limits
+  /** Size of the compiled detection rules that it brings. @default none */
+  rulesetBytes?: number
   /** Runs of this peer that hold a part of the slice now. */
   runsOfPeer: number
   /** What is left of the slice now; absent while only the rules are asked. */
@@ -63,6 +66,7 @@ export function evaluate(rules: AccessRules, request: AccessRequest, nowMs: numb
   const reasons = [
     ...whoReasons(rules.who, request),
     ...limitReasons(rules.perRun, request.limits),
+    ...rulesetReasons(rules.perRun.rulesetBytes, request.rulesetBytes),
     ...windowReasons(rules, request.limits.durationSeconds, nowMs),
     ...runReasons(rules.concurrentRunsPerPeer, request.runsOfPeer),
     ...(request.free === undefined ? [] : sliceReasons(request.free, request.limits))
@@ -115,6 +119,12 @@ function limitReasons(perRun: AccessRules['perRun'], asked: Limits): Refusal[] {
       ? []
       : [{ code, message: `${noun}: asked ${format(asked[name])}, allowed ${format(perRun[name])} a run` }]
   )
+}
+
+function rulesetReasons(allowed: number, asked = 0): Refusal[] {
+  if (within(asked, allowed)) return []
+  const most = allowed === 0 ? 'none are taken' : `allowed ${formatSize(allowed)} a run`
+  return [{ code: 'ruleset', message: `detection rules: asked ${formatSize(asked)}, ${most}` }]
 }
 
 /** Not `>`: a value that is not a number is within nothing. */

@@ -9,6 +9,7 @@ const READERS: Readonly<Record<string, (text: string) => number>> = {
   memoryBytes: parseSize,
   diskBytes: parseSize,
   outputBytesMax: parseSize,
+  rulesetBytes: parseSize,
   outboundBitsPerSecond: parseRate,
   durationSeconds: parseDuration
 }

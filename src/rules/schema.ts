@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { RULESET_BYTES_MAX } from '../constants.ts'
 
 const peer = z.string().regex(/^12D3KooW[1-9A-HJ-NP-Za-km-z]{44}$/)
 const clock = z.string().regex(/^(?:[01]\d|2[0-3]):[0-5]\d$/)
@@ -53,7 +54,9 @@ export const accessRules = z.strictObject({
     durationSeconds: z
       .int()
       .min(1)
-      .max(366 * 86_400)
+      .max(366 * 86_400),
+    /** Size of the compiled detection rules that a tenant brings; 0: none are taken. */
+    rulesetBytes: z.int().min(0).max(RULESET_BYTES_MAX).default(RULESET_BYTES_MAX)
   }),
   /** Weekly windows in which runs may start and go on; none means always. */
   windows: z

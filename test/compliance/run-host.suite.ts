@@ -15,6 +15,7 @@ import {
 import type { HostServer, HostServerSpec, HostSession, RunHost } from '../../irun/host.ts'
 import { diskShareBytes, grantableDiskBytes } from '../../soda-host/daemon/limits.ts'
 import { MIB, SECOND_MS } from '../../src/constants.ts'
+import { ruleSetOf } from '../helpers/tables.ts'
 
 /** The slice of every host under test. */
 export const SUITE_SLICE = { cpu: 1, memoryBytes: 512 * MIB, diskBytes: 512 * MIB, servers: 2 }
@@ -243,6 +244,33 @@ export function runHostSuite(underTest: RunHostUnderTest): void {
       const common = serverSpec('true')
       await host.create(common)
       expect(await codeOf(() => host.putKernel(common.id, kernelOf(kernel)))).to.equal('ERR_SERVER_STATE')
+    })
+  })
+
+  describe('rules for its own kernel', () => {
+    const { bytes, digest } = ruleSetOf(1)
+    const ruleset = { digest, sizeBytes: bytes.length }
+
+    it('are put once for all servers that take them, before these boot', async () => {
+      const spec = serverSpec('true', { hasOwnKernel: true, ruleset })
+      const created = await host.create(spec)
+      expect(created).to.deep.include({ ruleset }).and.not.have.property('hasRuleset')
+      const kernel = await readFile(kernelPath)
+      const kernelDigest = `sha256:${createHash('sha256').update(kernel).digest('hex')}`
+      await host.putKernel(spec.id, { digest: kernelDigest, chunks: pieces(kernel) })
+      expect(await codeOf(() => host.start(spec.id))).to.equal('ERR_SERVER_STATE')
+      expect((await host.putRuleset(spec.id, pieces(bytes))).hasRuleset).to.equal(true)
+      const other = await host.create(serverSpec('true', { hasOwnKernel: true, ruleset }))
+      expect(other.hasRuleset).to.equal(true)
+      await host.start(spec.id)
+      expect((await host.wait(spec.id)).state).to.equal('exited')
+    })
+
+    it('are refused when they are others', async () => {
+      const { id } = await host.create(serverSpec('true', { hasOwnKernel: true, ruleset }))
+      expect(await codeOf(() => host.putRuleset(id, pieces(ruleSetOf(2).bytes)))).to.equal(
+        'ERR_RULESET_DIGEST'
+      )
     })
   })
 

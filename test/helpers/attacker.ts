@@ -96,6 +96,7 @@ export async function attack(spec: LaunchSpec, options: AttackOptions): Promise<
       files,
       channelFd: socket.fd,
       balloonFd: balloon.fd,
+      rulesFd: undefined,
       signal: AbortSignal.timeout(PATIENCE_MS)
     })
     await processGone(identity, AbortSignal.timeout(PATIENCE_MS))

@@ -28,6 +28,7 @@ interface Flags extends WantedFlags {
   unwatched?: boolean
   detachKeys?: Uint8Array
   sigProxy?: boolean
+  rules?: string[]
   json?: boolean
   quiet?: boolean
 }
@@ -74,6 +75,11 @@ export function runCommand(): Command {
       collect
     )
     .option('--unwatched', 'take an offer that names no factory: its kernel watches and seals nothing')
+    .option(
+      '--rules <file>',
+      "detection rules that the guest's kernel watches by: a rule file, or what `ishare rules compile` made; may be repeated",
+      collect
+    )
     .option('-q, --quiet', 'say nothing but what the program says')
     .addHelpText(
       'after',

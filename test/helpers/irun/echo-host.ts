@@ -102,6 +102,10 @@ export function echoHost(image: { name: string; digest: string; sizeBytes: numbe
       for await (const _chunk of chunks);
       return set(id, { kernel: digest })
     },
+    putRuleset: async (id, chunks) => {
+      for await (const _chunk of chunks);
+      return set(id, { hasRuleset: true })
+    },
     signal: async () => undefined,
     resize: async () => undefined,
     exec: async (id) => {

@@ -52,6 +52,8 @@ describe('rules: evaluate', () => {
   it('allows the very limits, and nothing above any of them', () => {
     const rules = rulesWith()
     expect(codesOf(rules, requestWith({ limits: rules.perRun }))).to.deep.equal([])
+    expect(codesOf(rules, requestWith({ rulesetBytes: 64 * MIB }))).to.deep.equal([])
+    expect(codesOf(rules, requestWith({ rulesetBytes: 64 * MIB + 1 }))).to.deep.equal(['ruleset'])
     const expected: Record<keyof Limits, RefusalCode> = {
       cpu: 'cpu',
       memoryBytes: 'memory',
@@ -290,6 +292,10 @@ describe('rules: files and words', () => {
       'Inbound ports: 8080.',
       'When: open always.'
     ])
+    const say = (rulesetBytes: number) =>
+      describeRules(rulesWith({ perRun: { ...other.perRun, rulesetBytes } }))
+    expect(say(0)).to.include('Detection rules of a tenant are not taken.')
+    expect(say(MIB)).to.include('Detection rules of a tenant are taken up to 1 MiB, compiled.')
     const jwk = { kty: 'OKP', crv: 'Ed25519', x: 'A'.repeat(43) }
     const token = rulesWith({
       who: { kind: 'token', issuer: 'https://lab', jwk, claims: { group: 'physics' } },

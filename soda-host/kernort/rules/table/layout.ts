@@ -4,10 +4,12 @@
  * Names stand in the order of the header's enums; the index is the code.
  */
 
+import { RULESET_BYTES_MAX } from '../../../../src/constants.ts'
+
 export const MAGIC = 0x53454c5552544e4bn
 export const VERSION = 4
 export const ALIGN = 16
-export const SIZE_MAX = 64 * 1024 * 1024
+export const SIZE_MAX = RULESET_BYTES_MAX
 export const NONE = 0xffff_ffff
 export const HEADER_BYTES = 64
 export const SECTION_BYTES = 16
