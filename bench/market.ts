@@ -12,6 +12,8 @@ import { words } from '../src/setup/steps.ts'
 export interface Market {
   consumer: Peer
   offer: Verified<Offer>
+  /** Where the provider listens. */
+  place: string
   directory: string
 }
 
@@ -27,7 +29,12 @@ export const BENCH_LIMITS: Limits = {
 
 const LOOPBACK = '/ip4/127.0.0.1/tcp/0'
 
-export async function withMarket<T>(artifacts: string, use: (market: Market) => Promise<T>): Promise<T> {
+/** @param factories whose kernels the provider boots: `own` watches, `none` does not */
+export async function withMarket<T>(
+  artifacts: string,
+  use: (market: Market) => Promise<T>,
+  factories: 'own' | 'none' = 'none'
+): Promise<T> {
   await using undo = new AsyncDisposableStack()
   const directory = await mkdtemp(join(tmpdir(), 'ishare-bench-'))
   undo.defer(() => rm(directory, { recursive: true, force: true }))
@@ -45,14 +52,15 @@ export async function withMarket<T>(artifacts: string, use: (market: Market) => 
   const provider = undo.use(
     await ServiceProcess.start(
       words`provide --listen ${LOOPBACK} --state-dir ${join(directory, 'provider')} --socket-path ${socket}
-        --factories none`,
+        --factories ${factories} --artifacts ${artifacts}`,
       quiet
     )
   )
   const identity = await createIdentity()
   const consumer = await createPeer({ identity, ishare: { stateDir: join(directory, 'consumer') } })
   undo.defer(() => consumer.stop())
-  return await use({ consumer, offer: await offerOf(consumer, provider.fact('listening')), directory })
+  const place = provider.fact('listening')
+  return await use({ consumer, offer: await offerOf(consumer, place), place, directory })
 }
 
 async function offerOf(consumer: Peer, provider: string): Promise<Verified<Offer>> {

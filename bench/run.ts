@@ -17,6 +17,7 @@ const BENCHES: Record<string, () => Promise<{ bench: (context: BenchContext) => 
   'watched-network': () => import('./watched-network.ts'),
   'event-rules': () => import('./event-rules.ts'),
   'sealed-log': () => import('./sealed-log.ts'),
+  alert: () => import('./alert.ts'),
   stamping: () => import('./stamping.ts'),
   switch: () => import('./switch.ts'),
   shares: () => import('./shares.ts'),
