@@ -8,7 +8,9 @@
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
 import { SetupError } from '../errors.ts'
+import { breakIn, BREAK_IN_STEPS } from './break-in.ts'
 import { neighbours, NEIGHBOURS_STEPS } from './neighbours.ts'
 import { fit, readMagnitudes, type Fit } from './gutenberg-richter.ts'
 import { ishare, ServiceProcess } from './service-process.ts'
@@ -23,9 +25,18 @@ const PROGRAM = 'gutenberg_richter.py'
 const STEPS = 8
 const LOOPBACK = '/ip4/127.0.0.1/tcp/0'
 
-/** An example's file, as a user in the checkout would write it. */
+/** What the second act's web server is, and what its kernel watches by. */
+const SERVICE = ['cgi-bin', 'stations.txt', 'service'].map((name) => `examples/break-in/${name}`)
+const RULES = ['soda-host/kernort/watch/intruder.rules', 'examples/break-in/service.rules']
+const INTRUDER = 'examples/break-in/intruder'
+
+/** A file of this repository, as a user in the checkout would write it. */
+function written(path: string): string {
+  return relative(process.cwd(), join(ROOT, path))
+}
+
 function here(name: string): string {
-  return relative(process.cwd(), join(EXAMPLE, name))
+  return written(`examples/earthquakes/${name}`)
 }
 
 /**
@@ -45,8 +56,9 @@ export async function mainJob(artifacts: string, signal: AbortSignal): Promise<v
 }
 
 async function perform(directory: string, artifacts: string, signal: AbortSignal): Promise<void> {
-  const steps = new Steps(STEPS + NEIGHBOURS_STEPS, { T: directory })
-  const say = (line: string) => steps.line(line)
+  const steps = new Steps(STEPS + NEIGHBOURS_STEPS + BREAK_IN_STEPS, { T: directory })
+  // Programs in guests may draw on terminals; not on this one.
+  const say = (line: string) => steps.line(stripVTControlCharacters(line).replaceAll('\r', ''))
   const at = (name: string) => join(directory, name)
   const startService = (title: string, args: string[]) => {
     steps.next(title, args)
@@ -56,15 +68,21 @@ async function perform(directory: string, artifacts: string, signal: AbortSignal
     steps.next(title, args)
     return ishare(args, say, signal)
   }
-  const callInVain = async (title: string, args: string[]) => {
+  const callInVain = async (title: string, args: string[], answer: string) => {
     steps.next(title, args)
-    const outcome = await ishare(args, say, signal).then(
+    const lines: string[] = []
+    const onLine = (line: string) => {
+      lines.push(line)
+      say(line)
+    }
+    const outcome = await ishare(args, onLine, signal).then(
       () => 'succeeded',
       (error: unknown) => error
     )
     signal.throwIfAborted()
     if (outcome === 'succeeded') throw new SetupError('ERR_MACHINE', `ishare ${args.join(' ')}: succeeded`)
-    say('(no answer, as it must be)')
+    say(answer)
+    return lines.join('\n')
   }
 
   const socket = at('soda-host.sock')
@@ -105,12 +123,29 @@ async function perform(directory: string, artifacts: string, signal: AbortSignal
   console.log('\nWhat the program brought home:')
   say(await checked(at('results')))
 
+  const sides = { consumer, owner: words`--socket-path ${socket}` }
   await neighbours({
     call,
     callInVain,
     ask: (args, options = { signal }) => ishare(args, () => undefined, options.signal),
-    consumer,
-    owner: words`--socket-path ${socket}`,
+    ...sides,
+    service: {
+      inputs: SERVICE.map(written),
+      rules: RULES.map(written),
+      neighbourInputs: [written(INTRUDER)]
+    },
+    afterwards: (pair) =>
+      breakIn(
+        {
+          ...{ call, callInVain, say, ...sides },
+          announce: (title, args) => steps.next(title, args),
+          directories: {
+            ...{ consumer: at('consumer'), host: at('owner/host') },
+            ...{ landlord: at('landlord'), cut: at('cut') }
+          }
+        },
+        pair
+      ),
     file: { path: here(PROGRAM), name: PROGRAM, lines: await linesOf(PROGRAM) }
   })
 }

@@ -1,4 +1,5 @@
 /** A long-running `ishare` command, started for the main job and stopped with it. */
+import { EventEmitter, once } from 'node:events'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { SetupError } from '../errors.ts'
@@ -28,6 +29,52 @@ export async function ishare(
   if (result.failed)
     throw new SetupError('ERR_MACHINE', `ishare ${args.join(' ')}: exit status ${result.exitCode ?? 'none'}`)
   return result.stdout
+}
+
+/** An `ishare` command that goes on beside others, until it is disposed of. */
+export interface Followed extends AsyncDisposable {
+  /** Resolves when a line has been printed that matches. @throws ERR_MACHINE when it ends before, or takes too long */
+  said(pattern: RegExp): Promise<void>
+}
+
+/** Start one; each line that it prints goes to `onLine` at once. */
+export function follow(args: readonly string[], onLine: (line: string) => void): Followed {
+  const child = execa(ISHARE, args, {
+    stdin: 'ignore',
+    all: true,
+    reject: false,
+    buffer: false,
+    forceKillAfterDelay: STOP_GRACE_MS
+  })
+  const lines: string[] = []
+  const events = new EventEmitter()
+  const read = async (): Promise<void> => {
+    for await (const line of child.iterable({ from: 'all' })) {
+      lines.push(line)
+      onLine(line)
+      events.emit('change')
+    }
+  }
+  let isOver = false
+  const over = read().finally(() => {
+    isOver = true
+    events.emit('change')
+  })
+  over.catch(() => undefined)
+  return {
+    async said(pattern) {
+      const signal = AbortSignal.timeout(READY_TIMEOUT_MS)
+      while (!lines.some((line) => pattern.test(line))) {
+        if (isOver) throw new SetupError('ERR_MACHINE', `ishare ${args.join(' ')}: ended`)
+        await once(events, 'change', { signal })
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGINT')
+      await child
+      await over
+    }
+  }
 }
 
 /** A service is ready when it has printed a line that begins with `ready`; its other lines are `facts`. */

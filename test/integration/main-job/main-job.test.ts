@@ -37,6 +37,7 @@ describe('the main job', function () {
     )
     expect(exitCode, all).to.equal(0)
     expect(stdout).to.include('747 earthquakes, 292 of them at or above Mc 1.1')
+    expect(stdout).to.match(/alert .*special characters of a shell in a search/)
     expect(stdout).to.include('The result is right')
     expect(await startDirectories()).to.deep.equal(earlier)
   })
