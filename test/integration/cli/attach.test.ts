@@ -118,8 +118,9 @@ describe('Command line, joined to a run', function () {
       terminal.type('stty size\r')
       await terminal.until(/31 91/)
       await terminal.resize('41 103')
-      terminal.type('echo on; sleep 1000\r')
-      await terminal.until(/\bon\s/)
+      // Said by what the key is for: before it is there, the key is the shell's.
+      terminal.type('sh -c "echo on; exec sleep 1000"\r')
+      await terminal.until(/\non\s/)
       terminal.type(CTRL_C)
       terminal.type('stty size; exit 3\r')
       await terminal.until(/41 103/)
