@@ -19,6 +19,7 @@ import {
   portNamespace
 } from '../../../soda-host/switch/addresses.ts'
 import { inside, namespacePath } from '../../../soda-host/switch/commands.ts'
+import { NETWORK_FD } from '../../../soda-host/virtual-server/jail.ts'
 import { umlLauncher } from '../../../soda-host/virtual-server/index.ts'
 import { requires } from '../../helpers/capabilities.ts'
 import { launchSpec, RecordingListener } from '../../helpers/launched.ts'
@@ -95,7 +96,8 @@ describe('frames before anybody expects them', function () {
   it('go nowhere when they are the first act of what stands in place of the guest kernel', async () => {
     await using directory = await temporaryDirectory()
     const program = join(directory.path, 'early')
-    await execa('gcc', ['-static', '-O1', '-Wall', '-Werror', '-o', program, join(FIXTURES, 'early.c')])
+    const flags = ['-static', '-O1', '-Wall', '-Werror', `-DCABLE=${NETWORK_FD}`]
+    await execa('gcc', [...flags, '-o', program, join(FIXTURES, 'early.c')])
     await chmod(program, 0o755)
     const slot = 7
     const frames = forgeries(endsOf(slot))

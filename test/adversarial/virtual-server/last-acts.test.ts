@@ -28,13 +28,16 @@ describe('the last acts of a guest', function () {
   })
 
   it('a halt by its root is told as one', async () => {
-    const { server, spec } = await guests.start(shell('halt -f'))
+    const { server, spec } = await guests.start(shell('read go; halt -f'))
+    await server.stdin(0, Buffer.from('go\n'))
     expect((await server.ended).kind).to.equal('halted')
     expect(await leftoversOf(spec)).to.deep.equal([])
   })
 
   it('a reboot ends the server: a new life without the program would be a lie', async () => {
-    const { server, spec } = await guests.start(shell('reboot -f'))
+    // Only once it has been told that it started: no word comes out of a guest that is gone.
+    const { server, spec } = await guests.start(shell('read go; reboot -f'))
+    await server.stdin(0, Buffer.from('go\n'))
     expect((await server.ended).kind).to.be.oneOf(['halted', 'killed'])
     expect(await leftoversOf(spec)).to.deep.equal([])
   })
