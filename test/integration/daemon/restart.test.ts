@@ -132,7 +132,7 @@ describe('a daemon that ends and is started again', function () {
     daemon = await startDaemonProcess(config)
     const server = await host.wait(id)
     expect(server.state).to.equal('failed')
-    expect(server.reason?.code).to.equal('ERR_CHANNEL_CLOSED')
+    expect(server.reason?.code).to.equal('guest-killed')
     expect(textOf(await bytesOf(host.output(id, { offset: 0, follow: true })), 1)).to.equal('started\n')
     expect((await host.capacity()).used.servers).to.equal(0)
   })
