@@ -280,7 +280,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: %s TARGET SEED ROUNDS [CORPUS [SAVE]]\n", argv[0]);
 		return 1;
 	}
-	random_state = strtoull(argv[2], NULL, 10) * 2654435761u + 1;
+	random_seed(argv[2]);
 	rounds = (u32)strtoul(argv[3], NULL, 10);
 	try_seeds(target);
 	if (argc > 4)

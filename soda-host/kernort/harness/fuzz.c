@@ -117,6 +117,13 @@ static void fuzz_packets(const struct corpus *corpus, const struct kernort_rules
 	free(memory);
 }
 
+/* Often in the header. */
+static u32 place_to_break(const u8 *table, u32 size)
+{
+	(void)table;
+	return random_below(random_below(4) ? size : sizeof(struct kernort_ruleset_header));
+}
+
 static void fuzz_table(const struct corpus *corpus, const struct memory_file *table, u32 rounds)
 {
 	u32 round, i, size = (u32)table->length, taken = 0;
@@ -127,16 +134,8 @@ static void fuzz_table(const struct corpus *corpus, const struct memory_file *ta
 		struct kernort_engine *engine;
 		const char *where;
 		void *memory;
-		u8 *copy = aligned_alloc(KERNORT_RULESET_ALIGN, (size + 15) & ~15u);
+		u8 *copy = broken_table(table->bytes, size, place_to_break);
 
-		if (!copy)
-			abort();
-		memcpy(copy, table->bytes, size);
-		for (i = 1 + random_below(3); i > 0; i--) {
-			u32 at = random_below(random_below(4) ? size : sizeof(struct kernort_ruleset_header));
-
-			copy[at] = random_below(2) ? (u8)random_below(256) : copy[at] ^ (u8)(1u << random_below(8));
-		}
 		if (!kernort_ruleset_open(&rules, copy, size, &where)) {
 			taken++;
 			engine = new_engine(&rules, &alerts, &memory);
@@ -162,7 +161,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: %s TARGET SEED ROUNDS TABLE PCAP...\n", argv[0]);
 		return 1;
 	}
-	random_state = strtoull(argv[2], NULL, 10) * 2654435761u + 1;
+	random_seed(argv[2]);
 	rounds = (u32)strtoul(argv[3], NULL, 10);
 	if (memory_file_open(&table, argv[4]) || kernort_ruleset_open(&rules, table.bytes, (u32)table.length, &where)) {
 		fprintf(stderr, "%s: not a rule table: %s\n", argv[4], where);

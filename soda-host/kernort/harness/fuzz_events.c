@@ -12,24 +12,15 @@
 #include <stdlib.h>
 #include "events.h"
 #include "memory.h"
+#include "mutation.h"
 #include "ruleset.h"
 
 #define TEXT_MAX 4096u
 #define WORDS_MAX 4096u
 #define TABLE_ROUND_ACTS 60u
 
-static u64 random_state;
 static struct kernort_piece words[WORDS_MAX];
 static u32 word_count;
-
-/* xorshift64*; only has to be the same everywhere. */
-static u32 random_below(u32 limit)
-{
-	random_state ^= random_state >> 12;
-	random_state ^= random_state << 25;
-	random_state ^= random_state >> 27;
-	return (u32)((random_state * 0x2545f4914f6cdd1dULL) >> 33) % limit;
-}
 
 /* Lines of a file are words. */
 static void read_words(const char *path)
@@ -53,7 +44,6 @@ static struct kernort_piece new_text(void)
 {
 	static u8 bytes[TEXT_MAX];
 	u32 length = 0, i, changes;
-	u8 *copy;
 
 	for (i = random_below(4); i > 0 && word_count > 0; i--) {
 		const struct kernort_piece *word = &words[random_below(word_count)];
@@ -65,11 +55,7 @@ static struct kernort_piece new_text(void)
 	}
 	for (changes = random_below(3) ? 0 : random_below(8); changes > 0 && length > 0; changes--)
 		bytes[random_below(length)] = (u8)random_below(256);
-	copy = malloc(length ? length : 1);
-	if (!copy)
-		abort();
-	memcpy(copy, bytes, length);
-	return (struct kernort_piece){ copy, length };
+	return (struct kernort_piece){ exact_copy(bytes, length), length };
 }
 
 static void do_act(struct kernort_events *events, u64 time_us)
@@ -170,16 +156,8 @@ static void fuzz_table(const struct memory_file *table, u32 rounds)
 		struct kernort_ruleset rules;
 		struct kernort_events *events;
 		const char *where;
-		u8 *copy = aligned_alloc(KERNORT_RULESET_ALIGN, (size + 15) & ~15u);
+		u8 *copy = broken_table(table->bytes, size, place_to_break);
 
-		if (!copy)
-			abort();
-		memcpy(copy, table->bytes, size);
-		for (i = 1 + random_below(3); i > 0; i--) {
-			u32 at = place_to_break(table->bytes, size);
-
-			copy[at] = random_below(2) ? (u8)random_below(256) : copy[at] ^ (u8)(1u << random_below(8));
-		}
 		if (!kernort_ruleset_open(&rules, copy, size, &where)) {
 			taken++;
 			events = new_events(&rules);
@@ -204,7 +182,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: %s TARGET SEED ROUNDS TABLE [TEXT...]\n", argv[0]);
 		return 1;
 	}
-	random_state = strtoull(argv[2], NULL, 10) * 2654435761u + 1;
+	random_seed(argv[2]);
 	rounds = (u32)strtoul(argv[3], NULL, 10);
 	if (memory_file_open(&table, argv[4]) || kernort_ruleset_open(&rules, table.bytes, (u32)table.length, &where)) {
 		fprintf(stderr, "%s: not a rule table: %s\n", argv[4], where);

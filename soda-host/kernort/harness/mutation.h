@@ -1,21 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the fuzzers share: numbers that are the same for the same seed, and bytes that are nearly good. */
+/* What the fuzzers share: bytes and tables that are nearly good. */
 #ifndef KERNORT_HARNESS_MUTATION_H
 #define KERNORT_HARNESS_MUTATION_H
 
 #include <stdlib.h>
 #include "kernort_env.h"
-
-static u64 random_state;
-
-/* xorshift64*; only has to be the same everywhere. */
-static inline u32 random_below(u32 limit)
-{
-	random_state ^= random_state >> 12;
-	random_state ^= random_state << 25;
-	random_state ^= random_state >> 27;
-	return (u32)((random_state * 0x2545f4914f6cdd1dULL) >> 33) % limit;
-}
+#include "kernort_ruleset.h"
+#include "random.h"
 
 /* Change, insert, cut: a few times. Returns the new length. */
 static inline u32 mutate(u8 *bytes, u32 length, u32 room, u32 times)
@@ -66,6 +57,23 @@ static inline u8 *exact_copy(const u8 *bytes, u32 length)
 	if (!copy)
 		abort();
 	memcpy(copy, bytes, length);
+	return copy;
+}
+
+/* A copy of a table of rules with one to three bytes changed, each where @place says. */
+static inline u8 *broken_table(const u8 *table, u32 size, u32 (*place)(const u8 *table, u32 size))
+{
+	u8 *copy = aligned_alloc(KERNORT_RULESET_ALIGN, (size + 15) & ~15u);
+	u32 i;
+
+	if (!copy)
+		abort();
+	memcpy(copy, table, size);
+	for (i = 1 + random_below(3); i > 0; i--) {
+		u32 at = place(table, size);
+
+		copy[at] = random_below(2) ? (u8)random_below(256) : copy[at] ^ (u8)(1u << random_below(8));
+	}
 	return copy;
 }
 

@@ -183,7 +183,7 @@ int main(int argc, char **argv)
 
 	if (argc != 4)
 		return 2;
-	random_state = strtoull(argv[1], NULL, 10) * 2654435761u + 1;
+	random_seed(argv[1]);
 	rounds = (u32)strtoul(argv[2], NULL, 10);
 	segments = (u32)strtoul(argv[3], NULL, 10);
 	if (segments == 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the oracles share: a network namespace of their own with a TUN device for a wire, on which they write packets
- * and the namespace's stack answers; random numbers; the headers of packets.
+ * and the namespace's stack answers; the headers of packets.
  */
 #ifndef KERNORT_HARNESS_WIRE_H
 #define KERNORT_HARNESS_WIRE_H
@@ -17,20 +17,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "kernort_env.h"
+#include "random.h"
 
 #define WIRE_IP_BYTES 20u
 
 static const u8 wire_server[4] = { 10, 99, 0, 1 }, wire_client[4] = { 10, 99, 0, 2 };
-
-static u64 random_state;
-
-static inline u32 random_below(u32 limit)
-{
-	random_state ^= random_state >> 12;
-	random_state ^= random_state << 25;
-	random_state ^= random_state >> 27;
-	return (u32)((random_state * 0x2545f4914f6cdd1dULL) >> 33) % limit;
-}
 
 static inline void give_up(const char *what)
 {
