@@ -5,6 +5,7 @@ import { HostError } from '../../src/errors.ts'
 import { readArtifacts } from '../factory/index.ts'
 import { diskDevice } from '../resources/disk-share.ts'
 import { hostKnobs } from '../resources/limits.ts'
+import type { WorkClock } from '../resources/host-work.ts'
 import { allowedCpus } from '../resources/cpu-balancer.ts'
 import { umlLauncher } from '../virtual-server/index.ts'
 import { Switch } from '../switch/index.ts'
@@ -29,6 +30,8 @@ export interface DaemonComponents {
   network?: Switch
   /** @default JSON lines on standard error */
   log?: DaemonLog
+  /** By which the budgets of guests are filled. @default the machine's */
+  workClock?: WorkClock
 }
 
 /** A daemon that answers on its socket. */
@@ -85,7 +88,8 @@ export async function startDaemon(config: DaemonConfig, components: DaemonCompon
       ),
       links,
       outside,
-      log
+      log,
+      ...(components.workClock && { workClock: components.workClock })
     }
   )
   undo.defer(() => host.close())

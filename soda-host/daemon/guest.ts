@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises'
 import { isDeepStrictEqual } from 'node:util'
+import { DISCARD_BUDGET, HostWork, type WorkClock, type WorkTerms } from '../resources/host-work.ts'
 import type {
   Adopted,
   LaunchSpec,
@@ -14,6 +15,7 @@ import type {
   ServerUsage
 } from '../virtual-server/types.ts'
 import { Turns } from '../virtual-server/channel-turns.ts'
+import { MIB } from '../../src/constants.ts'
 import { hasCode, HostError, isIShareError } from '../../src/errors.ts'
 import { abortable } from './bell.ts'
 import { sizeOf, syncDirectory } from './durable-file.ts'
@@ -35,6 +37,8 @@ export interface GuestComponents {
   directory: StateDirectory
   rulesets: RulesetStore
   timing: DaemonTiming
+  /** By which the budgets of guests are filled. @default the machine's */
+  workClock?: WorkClock
   /** This boot of the host: processes of an earlier one are gone, whatever has their pids. */
   hostBoot: string
   log: DaemonLog
@@ -45,6 +49,9 @@ export interface GuestComponents {
   /** Host paths of what a server with that image boots from. */
   bootFiles: (imageDigest: string) => Pick<LaunchSpec, 'kernelPath' | 'initrdPath' | 'imagePath'>
 }
+
+/** Of output that is thrown away, what is noted at a time. */
+const NOTED_BYTES_MIN = MIB
 
 /** The channel closes when the guest dies: how it died says more. @throws GuestGone */
 async function unlessGone(running: RunningServer, work: Promise<void>, signal: AbortSignal): Promise<void> {
@@ -71,6 +78,9 @@ export class Guest {
   #listener: ServerListener | undefined
   #isStarted = false
   readonly #memoryTurns = new Turns()
+  readonly #discardWork: HostWork
+  /** Of what is thrown away, how far that is on record. */
+  #notedBytes = -Infinity
   /** What the guest there is was last asked to do with; undefined when we do not know. */
   #memoryBytes: number | undefined
   /** How it ended, if that was while no daemon was there. */
@@ -80,6 +90,7 @@ export class Guest {
     this.#book = book
     this.#with = components
     this.#onExit = onExit
+    this.#discardWork = new HostWork(DISCARD_BUDGET, this.#work)
   }
 
   get running(): RunningServer | undefined {
@@ -390,6 +401,8 @@ export class Guest {
   async #output(stream: OutputStream, data: Uint8Array, offset: number): Promise<void> {
     if (this.#spool === undefined) throw new HostError('ERR_SERVER_STATE', 'the spool is not open')
     await this.#spool.append(stream, data, offset)
+    // Only what this resolves for is acknowledged: the program waits meanwhile, and what follows comes in larger pieces.
+    if (this.#spool.isCut) await this.#discardWork.take(data.length)
     this.#countOutput(this.#spool)
   }
 
@@ -421,9 +434,11 @@ export class Guest {
       outputSeenBytes: seenBytes,
       ...(trouble && { outputTrouble: trouble })
     }
-    // What was thrown away is in no file: it is noted. Otherwise the spool itself says it all.
-    if (isCut) this.#book.note(patch)
-    else this.#book.set(patch)
+    // What was thrown away is in no file: it is noted, often enough; the guest knows the rest, as far as we acknowledged it.
+    if (isCut && seenBytes >= this.#notedBytes + NOTED_BYTES_MIN) {
+      this.#book.note(patch)
+      this.#notedBytes = seenBytes
+    } else this.#book.set(patch)
     if (isCut && trouble === undefined) this.#reached('output')
   }
 
@@ -459,8 +474,14 @@ export class Guest {
       save: (saved) => this.#book.commit({ log: saved }),
       onGrown: (grown) => this.#book.set({ log: grown.state, logRange: grown.range }),
       retryMs: timing.retryMs,
+      work: this.#work,
       log
     })
+  }
+
+  get #work(): WorkTerms {
+    const { workClock: clock } = this.#with
+    return { cpu: () => presentLimits(this.#book.record).cpu, ...(clock && { clock }) }
   }
 
   get #limits(): ServerLimits {

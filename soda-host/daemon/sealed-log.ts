@@ -1,5 +1,6 @@
 import { watch } from 'node:fs'
 import { LogStore, SpoolCollector, type CollectorState, type LogAttachment } from '../logs/index.ts'
+import type { WorkTerms } from '../resources/host-work.ts'
 import { abortable, Bell, clockReaches } from './bell.ts'
 import type { DaemonLog } from './log.ts'
 
@@ -14,6 +15,8 @@ export interface SealedLogInit {
   /** Something was taken into the log. */
   onGrown: (log: SealedLog) => void
   retryMs: number
+  /** Of what the guest may make us do. */
+  work: WorkTerms
   log: DaemonLog
 }
 
@@ -33,8 +36,8 @@ export class SealedLog {
   private constructor(init: SealedLogInit, store: LogStore) {
     this.#with = init
     this.#store = store
-    const { state, save } = init
-    this.#collector = new SpoolCollector({ store, directory: init.directories.spool, state, save })
+    const { state, save, work } = init
+    this.#collector = new SpoolCollector({ store, directory: init.directories.spool, state, save, work })
   }
 
   /** @throws ERR_LOG_ACCESS when no log can be kept there */
@@ -90,7 +93,7 @@ export class SealedLog {
     if (this.#store.end > 0) this.#with.onGrown(this)
     while (!signal.aborted) {
       const next = grown.next()
-      await this.#takeOnce()
+      await this.#takeOnce(signal)
       const round = new AbortController()
       const later = clockReaches(Date.now() + this.#with.retryMs, AbortSignal.any([signal, round.signal]))
       await abortable(Promise.race([next, later]), signal).catch(() => undefined)
@@ -98,15 +101,16 @@ export class SealedLog {
     }
   }
 
-  async #takeOnce(): Promise<void> {
+  async #takeOnce(signal: AbortSignal): Promise<void> {
     const before = this.#store.end
     try {
-      await this.#collector.take()
+      await this.#collector.take(signal)
     } catch (error) {
-      this.#with.log.warn(
-        { id: this.#with.id, err: error },
-        'the sealed log could not be taken; trying again'
-      )
+      if (!signal.aborted)
+        this.#with.log.warn(
+          { id: this.#with.id, err: error },
+          'the sealed log could not be taken; trying again'
+        )
     }
     if (this.#store.end > before) this.#with.onGrown(this)
   }

@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { HostError } from '../../src/errors.ts'
 import { admit, promised, type Slice } from '../resources/admission.ts'
 import { memoryFloorBytes } from '../resources/limits.ts'
+import type { WorkClock } from '../resources/host-work.ts'
 import { chooseCpu } from '../resources/cpu-balancer.ts'
 import { Turns } from '../virtual-server/channel-turns.ts'
 import type { ServerLauncher } from '../virtual-server/types.ts'
@@ -48,6 +49,8 @@ export interface ServersComponents {
   /** Undefined where there is no switch. */
   outside: Outside | undefined
   log: DaemonLog
+  /** By which the budgets of guests are filled. @default the machine's */
+  workClock?: WorkClock
 }
 
 export interface ServersInit {
@@ -395,7 +398,7 @@ export class Servers {
   }
 
   get #keeperComponents(): KeeperComponents {
-    const { table, launcher, directory, artifacts, rulesets, log } = this.#with
+    const { table, launcher, directory, artifacts, rulesets, log, workClock } = this.#with
     const { timing, cpus, hostBoot, slice, diskBytesPerSecond } = this.#init
     return {
       table,
@@ -405,6 +408,7 @@ export class Servers {
       timing,
       hostBoot,
       rulesets,
+      ...(workClock && { workClock }),
       onEvent: () => this.#happened(),
       chooseCpu: () =>
         chooseCpu(

@@ -30,6 +30,7 @@ export class FrameScanner {
   /** Where `#buffer` begins in the log. */
   #offset: number
   #gapBytes = 0
+  #looks = 0
 
   /** @param offset where the first byte stands in the log */
   constructor(offset = 0) {
@@ -39,6 +40,11 @@ export class FrameScanner {
   /** How far frames and gaps have been told, in bytes of the log. */
   get position(): number {
     return this.#offset - this.#gapBytes
+  }
+
+  /** How often it looked whether a frame begins somewhere: what hostile bytes cost beside their number. */
+  get looks(): number {
+    return this.#looks
   }
 
   /** What is kept until more bytes come. */
@@ -66,6 +72,7 @@ export class FrameScanner {
 
   *#scan(isLast: boolean): Generator<Scanned> {
     for (;;) {
+      this.#looks++
       this.#skipToMagic()
       const header = parseFrameHeader(this.#buffer)
       if (header === undefined) {

@@ -11,6 +11,8 @@
  * A file that was taken whole, while the other one has begun, is emptied, and then the state is saved. Whoever comes
  * in between finds that the file does not begin with what was taken of it.
  * A file that grows beyond any honest guest's is emptied at once.
+ * What is taken while the guest lives is paid for out of its budget: one that writes without end fills its spool, and
+ * sheds what it has no room for.
  *
  * Next to the bytes stands the last frame's head, by which the next boot goes on: only frames of this boot, or of the
  * next one, count.
@@ -20,6 +22,8 @@ import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { KIB, MIB } from '../../src/constants.ts'
 import { LogError } from '../../src/errors.ts'
+import { FRAME_LOOK_WORK_BYTES, LOG_BUDGET, HostWork, SPOOL_LOOK_WORK_BYTES } from '../resources/host-work.ts'
+import type { WorkTerms } from '../resources/host-work.ts'
 import { headAfter } from './epoch.ts'
 import { FRAME_BYTES_MAX, FRAME_HEADER_BYTES, type Frame } from './frame-layout.ts'
 import { FrameScanner } from './frame-scanner.ts'
@@ -71,6 +75,8 @@ export interface CollectorInit {
   save: (state: CollectorState) => void
   /** When a guest goes on to the other file. @default 4 MiB */
   fileBytes?: number
+  /** Of what the guest may make us do. */
+  work?: WorkTerms
 }
 
 export class SpoolCollector {
@@ -78,6 +84,7 @@ export class SpoolCollector {
   readonly #directory: string
   readonly #save: CollectorInit['save']
   readonly #fileBytes: number
+  readonly #work: HostWork
   #state: CollectorState
   /** As the next process would find it. */
   #saved: CollectorState
@@ -89,11 +96,13 @@ export class SpoolCollector {
   /** What the state says of the file is so. */
   #isSure = false
 
-  constructor({ store, directory, state, save, fileBytes = SPOOL_FILE_BYTES }: CollectorInit) {
+  constructor(init: CollectorInit) {
+    const { store, directory, state, save, fileBytes = SPOOL_FILE_BYTES } = init
     this.#store = store
     this.#fileBytes = fileBytes
     this.#directory = directory
     this.#save = save
+    this.#work = new HostWork(LOG_BUDGET, init.work)
     this.#saved = state
     // A machine that crashed may have lost the end of the log.
     this.#state = { ...state, at: Math.min(state.at, store.end) }
@@ -131,12 +140,13 @@ export class SpoolCollector {
   }
 
   /**
-   * Take what is there.
+   * Take what is there. `signal`: of a living guest; it waits for what is taken to be paid for.
    *
-   * @throws ERR_LOG_ACCESS when not all could be kept (a full disk): call it again; what `save` throws: likewise
+   * @throws ERR_LOG_ACCESS when not all could be kept (a full disk): call it again; what `save` throws, and the
+   * signal's reason: likewise
    */
-  async take(): Promise<void> {
-    while (await this.#takeFile());
+  async take(signal?: AbortSignal): Promise<void> {
+    while (await this.#takeFile(signal));
   }
 
   /**
@@ -153,14 +163,15 @@ export class SpoolCollector {
   }
 
   /** @returns true when there may be more */
-  async #takeFile(): Promise<boolean> {
+  async #takeFile(signal: AbortSignal | undefined): Promise<boolean> {
+    await this.#pay(SPOOL_LOOK_WORK_BYTES, signal)
     const { file } = this.#state
     // Asked first: once the other one has bytes, nothing is added to this one.
     const hasTurned = (await this.#sizeOf(other(file))) > 0
     const size = await this.#sizeOf(file)
     if (await this.#wasEmptied(size)) return this.#leaveFile(hasTurned)
     const sizeMax = this.#fileBytes + FILE_BYTES_BEYOND
-    await this.#copy(Math.min(size, sizeMax))
+    await this.#copy(Math.min(size, sizeMax), signal)
     if (!hasTurned && size <= sizeMax) return false
     await this.#empty(file)
     this.#isSure = false
@@ -198,7 +209,7 @@ export class SpoolCollector {
   }
 
   /** All whole frames up to byte `size` of the file. */
-  async #copy(size: number): Promise<void> {
+  async #copy(size: number, signal: AbortSignal | undefined): Promise<void> {
     // What a full disk kept out the last time.
     await this.#keepTold()
     if (this.#read >= size) return
@@ -209,10 +220,17 @@ export class SpoolCollector {
       if (bytesRead === 0) return
       const bytes = chunk.subarray(0, bytesRead)
       this.#read += bytesRead
+      const looksBefore = this.#scanner.looks
       this.#held = Buffer.concat([this.#held, bytes])
       for (const scanned of this.#scanner.push(bytes)) if ('frame' in scanned) this.#note(scanned.frame)
       await this.#keepTold()
+      await this.#pay(bytesRead + FRAME_LOOK_WORK_BYTES * (this.#scanner.looks - looksBefore), signal)
     }
+  }
+
+  async #pay(bytes: number, signal: AbortSignal | undefined): Promise<void> {
+    this.#work.count(bytes)
+    if (signal !== undefined) await this.#work.paid(signal)
   }
 
   /** What the scanner is certain of goes into the log, but for what is there already. */

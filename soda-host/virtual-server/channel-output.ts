@@ -8,6 +8,8 @@ import type { OutputStream, ProgramExit, ServerListener } from './types.ts'
 const DELIVERY_BYTES_MAX = 256 * 1024
 /** Frames that wait for the listener; with this many the guest is not read until there are fewer. */
 const FRAMES_WAITING_MAX = 1024
+/** While there is more to hand on, less than this is not acknowledged by itself: each time the guest wakes up. */
+const ACKED_BYTES_MIN = WINDOW_BYTES / 4
 
 interface Delivery {
   stream: OutputStream
@@ -90,6 +92,8 @@ export class OutputFlow implements ChannelFlow<GuestHello> {
       .finally(() => {
         this.#isDelivering = false
         this.#bell.ring()
+        // What came between the last look at the queue and now.
+        if (this.#queue.length > 0) this.#deliver()
       })
   }
 
@@ -100,7 +104,7 @@ export class OutputFlow implements ChannelFlow<GuestHello> {
       this.#framesWaiting -= parts.length
       this.#stored = offset + bytes
       this.#bell.ring()
-      this.acknowledge()
+      if (this.#queue.length === 0 || this.#stored >= this.#acked + ACKED_BYTES_MIN) this.acknowledge()
     }
     if (this.#exit === undefined || this.#isExitDelivered) return
     this.#isExitDelivered = true
@@ -126,13 +130,18 @@ export class OutputFlow implements ChannelFlow<GuestHello> {
   }
 
   greet({ outputAcked, outputProduced }: GuestHello, link: ChannelLink): void {
-    this.#stored ??= outputAcked
+    if (this.#stored === undefined) {
+      this.#stored = outputAcked
+      // What an earlier daemon has acknowledged it may not have written down.
+      if (outputAcked > 0) this.#enqueue('stdout', outputAcked, new Uint8Array())
+    }
     if (this.#stored < outputAcked || this.#stored > outputProduced)
       throw formatError(`its output goes from ${outputAcked} to ${outputProduced}, ours to ${this.#stored}`)
     this.#received = this.#acked = this.#stored
     // It is told again on every connection.
     this.#exit = undefined
     this.#link = link
+    if (this.#queue.length > 0) this.#deliver()
   }
 
   lost(): void {

@@ -1,5 +1,6 @@
 import { KIB } from '../../src/constants.ts'
 import { HostError } from '../../src/errors.ts'
+import type { HostWork } from '../resources/host-work.ts'
 import type { ChannelFlow, ChannelLink } from './channel-link.ts'
 import { decodeExit, encodeRun, encodeSignal, encodeSize, type GuestHello } from './channel-messages.ts'
 import { Bell, Turns } from './channel-turns.ts'
@@ -25,12 +26,15 @@ const PIECES_MAX = 4096
  */
 export class SessionFlow implements ChannelFlow<GuestHello> {
   readonly #ready: () => Promise<void>
+  readonly #work: HostWork
   readonly #sessions = new Map<number, Session>()
   #link: ChannelLink | undefined
   #last = 0
 
-  constructor(ready: () => Promise<void>) {
+  /** `work`: what the output of all of them is paid from. */
+  constructor(ready: () => Promise<void>, work: HostWork) {
     this.#ready = ready
+    this.#work = work
   }
 
   /** @throws ERR_SESSION_LIMIT, ERR_SESSION_LOST while the guest is being connected again, ERR_HOST_REQUEST */
@@ -41,7 +45,7 @@ export class SessionFlow implements ChannelFlow<GuestHello> {
     if (this.#sessions.size >= SESSIONS_MAX)
       throw new HostError('ERR_SESSION_LIMIT', `${SESSIONS_MAX} programs run beside the main one already`)
     this.#last += 1
-    const session = new Session(this.#last, this.#link)
+    const session = new Session(this.#last, this.#link, this.#work)
     this.#sessions.set(this.#last, session)
     this.#link.send(FrameType.exec, { sequence: this.#last }, request)
     return session
@@ -78,16 +82,20 @@ function lost(): HostError {
   return new HostError('ERR_SESSION_LOST', 'the session has ended with the connection to its guest')
 }
 
-/** Output waits here up to one window, which is acknowledged when somebody has taken it. */
+/** Output waits here up to one window, which is acknowledged when somebody has taken it, and when it is paid for. */
 class Session implements GuestSession {
   readonly exited: Promise<ProgramExit>
   readonly #sequence: number
   readonly #link: ChannelLink
+  readonly #work: HostWork
   readonly #exit = Promise.withResolvers<ProgramExit>()
   readonly #bell = new Bell()
   readonly #turns = new Turns()
   #queue: SessionOutput[] = []
   #received = 0
+  /** To whoever reads the output. */
+  #handed = 0
+  #counted = 0
   #acked = 0
   #fed = 0
   #taken = 0
@@ -95,11 +103,13 @@ class Session implements GuestSession {
   /** The guest has told the exit: nothing more is said to it. */
   #isOver = false
   #isClosed = false
+  #isDiscarding = false
   #error: Error | undefined
 
-  constructor(sequence: number, link: ChannelLink) {
+  constructor(sequence: number, link: ChannelLink, work: HostWork) {
     this.#sequence = sequence
     this.#link = link
+    this.#work = work
     this.exited = this.#exit.promise
     // Whoever opened it may never ask.
     this.exited.catch(() => undefined)
@@ -109,8 +119,10 @@ class Session implements GuestSession {
     for (;;) {
       const next = this.#queue.shift()
       if (next !== undefined) {
+        this.#handed += next.data.length
+        const position = this.#handed
         yield next
-        this.#acknowledgeUpTo(this.#acked + next.data.length)
+        await this.#settle(position, signal)
       } else if (this.#error !== undefined) throw this.#error
       else if (this.#isOver || this.#isClosed) return
       else await this.#bell.wait(signal)
@@ -214,7 +226,21 @@ class Session implements GuestSession {
 
   #discard(): void {
     this.#queue = []
-    this.#acknowledgeUpTo(this.#received)
+    if (!this.#isDiscarding) void this.#settleDiscarded()
+  }
+
+  async #settleDiscarded(): Promise<void> {
+    this.#isDiscarding = true
+    while (!this.#isOver && this.#acked < this.#received) await this.#settle(this.#received)
+    this.#isDiscarding = false
+  }
+
+  /** Acknowledged once it is paid for, so that what nobody reads costs no more than what somebody does. */
+  async #settle(position: number, signal?: AbortSignal): Promise<void> {
+    this.#work.count(Math.max(0, position - this.#counted))
+    this.#counted = Math.max(this.#counted, position)
+    await this.#work.paid(signal)
+    this.#acknowledgeUpTo(position)
   }
 
   #acknowledgeUpTo(position: number): void {

@@ -1,5 +1,6 @@
 /** What the launcher sees of a guest's control channel. `connectGuestChannel` in channel.ts makes one. */
 import type { HostError } from '../../src/errors.ts'
+import type { WorkTerms } from '../resources/host-work.ts'
 import type { GuestFile, GuestSession, ProgramSpec, ServerListener, TerminalSize } from './types.ts'
 
 export interface GuestChannelOptions {
@@ -13,6 +14,8 @@ export interface GuestChannelOptions {
   outputStored?: number
   /** Ends the channel as `close` does. */
   signal?: AbortSignal
+  /** Of what it may make us do. */
+  work?: WorkTerms
 }
 
 /**

@@ -7,13 +7,15 @@
  * a guest that has rebooted, or one that breaks the protocol, ends the channel for good.
  *
  * Invariants: a listener is called for one thing at a time and in order; output is acknowledged only after the listener
- * has stored it; what waits in memory for a guest is bounded by the windows of the flows, whatever the guest sends.
+ * has stored it; what waits in memory for a guest is bounded by the windows of the flows, whatever the guest sends. What
+ * it makes us do is paid for out of its budget (resources/host-work.ts): a connection that has used it up is not read.
  *
  * Attacker: the guest, see frames.ts. It can waste its own time, and make us end it.
  */
 import { connect, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { HostError } from '../../src/errors.ts'
+import { CONNECTION_WORK_FRAMES, FRAME_BUDGET, HostWork, SESSION_BUDGET } from '../resources/host-work.ts'
 import { CommandFlow } from './channel-commands.ts'
 import { DownloadFlow } from './channel-download.ts'
 import { type ChannelFlow, ChannelLink } from './channel-link.ts'
@@ -61,7 +63,8 @@ class Channel implements GuestChannel {
   readonly #output: OutputFlow
   readonly #upload: UploadFlow
   readonly #download: DownloadFlow
-  readonly #sessions = new SessionFlow(() => this.#greeted.promise)
+  readonly #sessions: SessionFlow
+  readonly #frames: HostWork
   readonly #flows: ChannelFlow<GuestHello>[]
   readonly #handlers: ReadonlyMap<FrameType, (frame: Frame) => void>
   readonly #listener: GuestChannelOptions['listener']
@@ -72,9 +75,10 @@ class Channel implements GuestChannel {
   #retryMs = RETRY_MS_MIN
   #error: HostError | undefined
 
-  constructor({ socketPath, listener, outputStored, signal }: GuestChannelOptions) {
+  constructor({ socketPath, listener, outputStored, signal, work }: GuestChannelOptions) {
     this.#socketPath = socketPath
     this.#listener = listener
+    this.#frames = new HostWork(FRAME_BUDGET, work)
     const failed = (cause: Error): void => this.#fail(cause)
     this.#stdin = new StdinFlow(
       () => this.#greeted.promise,
@@ -83,6 +87,7 @@ class Channel implements GuestChannel {
     this.#output = new OutputFlow(listener, outputStored, failed)
     this.#upload = new UploadFlow(this.#commands)
     this.#download = new DownloadFlow(this.#commands, failed)
+    this.#sessions = new SessionFlow(() => this.#greeted.promise, new HostWork(SESSION_BUDGET, work))
     // Commands first: what a transfer sends again belongs to one.
     this.#flows = [this.#commands, this.#stdin, this.#output, this.#upload, this.#download, this.#sessions]
     this.#handlers = this.#handlersOfFlows()
@@ -190,6 +195,7 @@ class Channel implements GuestChannel {
 
   async #converse(socket: Socket): Promise<void> {
     this.#socket = socket
+    this.#frames.count(CONNECTION_WORK_FRAMES)
     const link = new ChannelLink(socket)
     const receive = this.#receiver(link)
     socket.on('drain', () => this.#acknowledge())
@@ -201,6 +207,7 @@ class Channel implements GuestChannel {
       for await (const chunk of socket as AsyncIterable<Uint8Array>) {
         receive(chunk)
         await this.#output.room()
+        await this.#paid()
       }
     } catch (error) {
       if (!isBroken(socket, error)) throw error
@@ -209,11 +216,18 @@ class Channel implements GuestChannel {
     }
   }
 
+  /** Once we close, what the guest had sent is read to its end: that has one. */
+  async #paid(): Promise<void> {
+    const { signal } = this.#closing
+    if (!signal.aborted) await this.#frames.paid(signal).catch(() => undefined)
+  }
+
   #receiver(link: ChannelLink): (chunk: Uint8Array) => void {
     const decoder = new FrameDecoder(GUEST_FRAMES)
     let isGreeted = false
     return (chunk) => {
       for (const frame of decoder.push(chunk)) {
+        this.#frames.count(1)
         if (isGreeted === (frame.type === FrameType.hello))
           throw formatError('its hello is not its first frame')
         if (isGreeted) this.#handlers.get(frame.type)?.(frame)

@@ -154,9 +154,14 @@ class UmlLauncher implements ServerLauncher {
   ): RunningServer {
     const files = serverFiles(directory)
     const bootTimeoutMs = this.#bootTimeoutMs
-    const channel = connectGuestChannel({ socketPath: files.channelSocket, listener })
+    const channel = connectGuestChannel({
+      socketPath: files.channelSocket,
+      listener,
+      work: { cpu: () => server.cpu }
+    })
     const setOutbound = async (rates: OutboundRates): Promise<void> => this.#network?.setOutbound(id, rates)
-    return new UmlServer({ record, limits, files, group, channel, bootTimeoutMs, setOutbound })
+    const server = new UmlServer({ record, limits, files, group, channel, bootTimeoutMs, setOutbound })
+    return server
   }
 
   async #start(

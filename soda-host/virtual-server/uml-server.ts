@@ -81,6 +81,11 @@ export class UmlServer implements RunningServer {
     void this.#watchChannel()
   }
 
+  /** What it is granted, in CPUs. */
+  get cpu(): number {
+    return this.#limits.cpu
+  }
+
   async ready(signal?: AbortSignal): Promise<void> {
     const timeout = AbortSignal.timeout(this.#bootTimeoutMs)
     const gone = this.ended.then(({ kind, detail }) => {

@@ -17,9 +17,17 @@ import {
   SESSIONS_MAX,
   WINDOW_BYTES
 } from '../../../soda-host/virtual-server/frames.ts'
+import { KIB, MIB } from '../../../src/constants.ts'
 import { HostError } from '../../../src/errors.ts'
 import type { GuestFile, GuestSession } from '../../../soda-host/virtual-server/types.ts'
+import {
+  type Budget,
+  FRAME_BUDGET,
+  CONNECTION_WORK_FRAMES,
+  SESSION_BUDGET
+} from '../../../soda-host/resources/host-work.ts'
 import { codeOf } from '../../helpers/errors.ts'
+import { HurriedClock } from '../../helpers/hurried-clock.ts'
 import { inputFile, readFiles, RecordingListener } from '../../helpers/launched.ts'
 import {
   type HelloFields,
@@ -28,13 +36,13 @@ import {
   scriptedGuest
 } from '../../helpers/scripted-guest.ts'
 
-const MIB = 1024 * 1024
-
 interface Scene extends AsyncDisposable {
   guest: ScriptedGuest
   connection: ScriptedConnection
   channel: GuestChannel
   listener: RecordingListener
+  /** By which it is held to its budgets. */
+  clock: HurriedClock
 }
 
 /** A channel whose other end is ours; the guest has said hello unless `hello` is null. */
@@ -42,14 +50,22 @@ async function scene(hello: HelloFields | null = {}, outputStored?: number): Pro
   const resources = new AsyncDisposableStack()
   const guest = resources.use(await scriptedGuest())
   const listener = new RecordingListener()
-  const options = { socketPath: guest.socketPath, listener }
+  const clock = new HurriedClock()
+  const options = { socketPath: guest.socketPath, listener, work: { clock } }
   const channel = resources.use(
     connectGuestChannel(outputStored === undefined ? options : { ...options, outputStored })
   )
   const connection = await guest.accept()
   await connection.next(FrameType.hello)
   if (hello !== null) connection.hello(hello)
-  return { guest, connection, channel, listener, [Symbol.asyncDispose]: () => resources.disposeAsync() }
+  return {
+    guest,
+    connection,
+    channel,
+    listener,
+    clock,
+    [Symbol.asyncDispose]: () => resources.disposeAsync()
+  }
 }
 
 async function isThrownOut({ channel, connection }: Scene): Promise<void> {
@@ -405,6 +421,49 @@ describe('a guest that floods', function () {
     expect(stage.guest.connections).to.equal(7)
   })
 
+  /** For what it did, the clock must have come this far. */
+  function expectHeldTo({ perSecond, burst }: Budget, work: number, { clock }: Scene): void {
+    const lentMs = 1000 / 64
+    expect(clock.now()).to.be.at.least(((work - burst) / perSecond) * 1000 - lentMs)
+  }
+
+  it('in any way whatever is read at the rate of its budget', async () => {
+    const count = 50_000
+    // All but what came in one piece with the answer.
+    const counted = count - (64 * KIB) / FRAME_HEADER_BYTES
+    const floods: ((guest: ScriptedConnection, i: number) => void)[] = [
+      (guest) => guest.send(FrameType.limits, { position: 1 }),
+      (guest, i) => guest.send(i % 2 ? FrameType.stdout : FrameType.stderr, { position: i }, Buffer.of(1))
+    ]
+    for (const sends of floods) {
+      await using stage = await scene()
+      for (let i = 0; i < count; i++) {
+        sends(stage.connection, i)
+        if (i % 1000 === 0) await new Promise(setImmediate)
+      }
+      const signal = stage.channel.signal(9)
+      const { sequence } = await stage.connection.next(FrameType.signal)
+      stage.connection.send(FrameType.commandAck, { sequence })
+      await signal
+      expectHeldTo(FRAME_BUDGET, counted, stage)
+    }
+  })
+
+  it('with connections, each with a hello, pays for them', async () => {
+    await using stage = await scene()
+    await stage.channel.ready()
+    const count = 40
+    stage.connection.socket.destroy()
+    for (let i = 0; i < count; i++) {
+      const next = await stage.guest.accept()
+      await next.next(FrameType.hello)
+      next.hello()
+      next.socket.end()
+    }
+    await (await stage.guest.accept()).next(FrameType.hello)
+    expectHeldTo(FRAME_BUDGET, count * CONNECTION_WORK_FRAMES, stage)
+  })
+
   it('and then is honest is served: the other side of the coin', async () => {
     await using stage = await scene({ commandsDone: 41, outputAcked: 7, outputProduced: 7 }, 7)
     const run = stage.channel.run({ argv: ['x'], env: {} })
@@ -490,6 +549,33 @@ describe('a guest that lies about sessions', function () {
     expect(seen.payload.length).to.be.at.most(SESSION_WINDOW_BYTES)
     stop.abort(new HostError('ERR_HOST_REQUEST', 'no longer'))
     expect(await feeding).to.equal('ERR_HOST_REQUEST')
+  })
+
+  it('by printing without end into them gets no more than its budget for all, read or closed', async () => {
+    await using stage = await sessionScene()
+    const second = await stage.channel.exec(program)
+    second.close()
+    const reading = (async () => {
+      for await (const _ of stage.session.output());
+    })()
+    const total = 64 * MIB
+    const block = Buffer.alloc(SESSION_WINDOW_BYTES)
+    for (let position = 0; position < total / 2; position += block.length) {
+      for (const sequence of [1, 2])
+        stage.connection.send(FrameType.execStdout, { sequence, position }, block)
+      const acks = [
+        await stage.connection.next(FrameType.execOutputAck),
+        await stage.connection.next(FrameType.execOutputAck)
+      ]
+      expect(acks.map((ack) => ack.position)).to.deep.equal([
+        position + block.length,
+        position + block.length
+      ])
+    }
+    const { perSecond, burst } = SESSION_BUDGET
+    expect(stage.clock.now()).to.be.at.least(((total - burst) / perSecond) * 1000 - 1000 / 64)
+    stage.connection.send(FrameType.execExit, { sequence: 1, position: total / 2 }, Buffer.of(0, 0))
+    await reading
   })
 
   it('with what crosses the end of a session is forgiven: output after it was closed, but not kept', async () => {

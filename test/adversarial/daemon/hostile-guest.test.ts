@@ -19,6 +19,8 @@ import {
   type ScriptedLauncher
 } from '../../helpers/daemon/scripted-launcher.ts'
 import { bytesOf, serverSpec, textOf } from '../../helpers/daemon/server-spec.ts'
+import { HurriedClock } from '../../helpers/hurried-clock.ts'
+import { DISCARD_BUDGET } from '../../../soda-host/resources/host-work.ts'
 import { codeOf } from '../../helpers/errors.ts'
 import type { HostServer, HostServerSpec } from '../../../irun/host.ts'
 
@@ -36,10 +38,19 @@ describe('a hostile guest', () => {
 
   async function begin(
     script: ScriptedGuest,
-    { timing = {}, ...changes }: { timing?: Partial<DaemonTiming> } & Parameters<typeof serverSpec>[1] = {}
+    {
+      timing = {},
+      workClock,
+      ...changes
+    }: { timing?: Partial<DaemonTiming>; workClock?: HurriedClock } & Parameters<typeof serverSpec>[1] = {}
   ): Promise<HostServerSpec> {
     launcher = scriptedLauncher(script)
-    opened = await openHost({ launcher, artifacts: fakeArtifacts, config: { timing } })
+    opened = await openHost({
+      launcher,
+      artifacts: fakeArtifacts,
+      config: { timing },
+      ...(workClock && { workClock })
+    })
     const spec = serverSpec('anything', changes)
     await opened.host.create(spec)
     await opened.host.start(spec.id)
@@ -166,7 +177,9 @@ describe('a hostile guest', () => {
   })
 
   describe('with its output', () => {
-    it('fills neither disk nor memory with a gigabyte beyond its limit, and all of it is counted', async () => {
+    it('fills neither disk nor memory with a gigabyte beyond its limit; all of it is counted, at a bounded rate', async () => {
+      const clock = new HurriedClock()
+      const cpu = 0.5
       const chunk = new Uint8Array(64 * KIB)
       const total = 1024 * MIB
       let peak = 0
@@ -181,8 +194,10 @@ describe('a hostile guest', () => {
             await exits(listener)
           }
         },
-        { limits: { outputBytesMax: MIB } }
+        { workClock: clock, limits: { cpu, outputBytesMax: MIB } }
       )
+      const { perSecond, burst } = DISCARD_BUDGET
+      expect(clock.now()).to.be.at.least((((total - 2 * MIB - burst) / perSecond) * 1000) / cpu)
       expect(server.state).to.equal('exited')
       expect(server.output).to.deep.equal({ bytes: MIB, discardedBytes: total - MIB })
       const path = join(opened.directory, 'state', 'servers', server.id, 'output')

@@ -21,14 +21,18 @@ export interface DaemonProcessOptions {
   guests?: 'fake' | 'uml' | 'network'
   /** See the fixture. @default 0: never */
   dieBefore?: number
-  /** What to run node with, see {@link asUser}. @default node itself, as we are */
+  /** What to run node with, see {@link asUser}. @default node itself, as we are, with its flags */
   run?: (args: readonly string[]) => readonly [string, ...string[]]
+}
+
+function asWeAre(args: readonly string[]): readonly [string, ...string[]] {
+  return [process.execPath, ...process.execArgv, ...args]
 }
 
 /** Start one and wait until it answers. Rejects with what it said if it ends before. */
 export async function startDaemonProcess(
   config: DaemonConfig,
-  { guests = 'fake', dieBefore = 0, run = (args) => [process.execPath, ...args] }: DaemonProcessOptions = {}
+  { guests = 'fake', dieBefore = 0, run = asWeAre }: DaemonProcessOptions = {}
 ): Promise<DaemonProcess> {
   const script = join(import.meta.dirname, '..', '..', 'fixtures', 'daemon', 'daemon-process.ts')
   const options = ['--disable-warning=ExperimentalWarning']

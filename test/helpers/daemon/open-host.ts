@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { readArtifacts } from '../../../soda-host/factory/artifacts.ts'
 import { hostClient, type HostClient } from '../../../soda-host/client/index.ts'
 import { startDaemon, type DaemonConfig } from '../../../soda-host/daemon/index.ts'
+import type { WorkClock } from '../../../soda-host/resources/host-work.ts'
 import type { ServerLauncher } from '../../../soda-host/virtual-server/types.ts'
 import { SUITE_SLICE } from '../../compliance/run-host.suite.ts'
 import { temporaryDirectory } from '../temporary.ts'
@@ -12,6 +13,7 @@ export interface OpenHostInit {
   /** Path of an artifacts file; may make one in the directory given. */
   artifacts: (directory: string) => Promise<string>
   config?: Partial<DaemonConfig>
+  workClock?: WorkClock
 }
 
 export interface OpenedHost extends AsyncDisposable {
@@ -23,7 +25,12 @@ export interface OpenedHost extends AsyncDisposable {
 }
 
 /** A daemon in this process, on a socket of its own, and a client of it. */
-export async function openHost({ launcher, artifacts, config }: OpenHostInit): Promise<OpenedHost> {
+export async function openHost({
+  launcher,
+  artifacts,
+  config,
+  workClock
+}: OpenHostInit): Promise<OpenedHost> {
   await using undo = new AsyncDisposableStack()
   const directory = undo.use(await temporaryDirectory()).path
   const socketPath = join(directory, 'run', 'host.sock')
@@ -31,7 +38,7 @@ export async function openHost({ launcher, artifacts, config }: OpenHostInit): P
   undo.use(
     await startDaemon(
       { stateDir: join(directory, 'state'), socketPath, slice: SUITE_SLICE, artifactsPath, ...config },
-      { launcher, log: quietLog }
+      { launcher, log: quietLog, ...(workClock && { workClock }) }
     )
   )
   const host = undo.use(hostClient({ socketPath }))

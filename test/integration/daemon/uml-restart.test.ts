@@ -1,7 +1,9 @@
 import { expect } from 'chai'
+import { constants } from 'node:os'
 import { join } from 'node:path'
 import { hostClient, type HostClient } from '../../../soda-host/client/index.ts'
 import type { DaemonConfig } from '../../../soda-host/daemon/index.ts'
+import { MIB } from '../../../src/constants.ts'
 import { SUITE_SLICE } from '../../compliance/run-host.suite.ts'
 import { requires } from '../../helpers/capabilities.ts'
 import { codeOf } from '../../helpers/errors.ts'
@@ -106,6 +108,53 @@ describe('a daemon with real guests that is killed and started again', function 
     expect(text).to.equal('looked\n')
     await host.stdin(spec.id, 0, Buffer.from('more'), { end: true })
     expect((await host.wait(spec.id)).exit).to.deep.equal({ kind: 'status', status: 0 })
+  })
+
+  it('has counted all that was thrown away, also what the one before had not written down', async () => {
+    const limits = { outputBytesMax: 1000 }
+    const spec = serverSpec('head -c 3000 /dev/zero; cat; exec sleep 86400', { limits })
+    await host.create(spec)
+    await host.start(spec.id)
+    const thrownAway = async (bytes: number): Promise<void> => {
+      while ((await host.inspect(spec.id)).output.discardedBytes < bytes);
+    }
+    await thrownAway(2000)
+    await host.stdin(spec.id, 0, Buffer.alloc(5000), { end: true })
+    await thrownAway(7000)
+    await restart()
+    await thrownAway(7000)
+    expect((await host.inspect(spec.id)).output).to.deep.equal({ bytes: 1000, discardedBytes: 7000 })
+  })
+
+  it('lets sessions and a stop through to a program that prints without end, before and after', async () => {
+    const limits = { outputBytesMax: 1000 }
+    const spec = serverSpec('yes without end', { limits })
+    await host.create(spec)
+    await host.start(spec.id)
+    const discarded = async (): Promise<number> => (await host.inspect(spec.id)).output.discardedBytes
+    const floods = async (): Promise<number> => {
+      const before = await discarded()
+      for (;;) {
+        const now = await discarded()
+        if (now > before + 16 * MIB) return now
+      }
+    }
+    const answers = async (): Promise<void> => {
+      const session = await host.exec(spec.id, { argv: ['echo', 'beside'], env: {} })
+      let text = ''
+      for await (const { data } of session.output) text += Buffer.from(data).toString()
+      expect(text).to.equal('beside\n')
+    }
+    const before = await floods()
+    await answers()
+    await restart()
+    expect(await discarded()).to.be.at.least(before)
+    await floods()
+    await answers()
+    await host.stop(spec.id)
+    const { state, exit, output } = await host.wait(spec.id)
+    expect([state, exit]).to.deep.equal(['exited', { kind: 'signal', signal: constants.signals.SIGTERM }])
+    expect(output.bytes).to.equal(1000)
   })
 
   it('boots again what was booting', async () => {

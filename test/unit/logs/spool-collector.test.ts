@@ -13,10 +13,17 @@ import {
   type CollectorState,
   type LogAttachment
 } from '../../../soda-host/logs/index.ts'
+import {
+  FRAME_LOOK_WORK_BYTES,
+  LOG_BUDGET,
+  SPOOL_LOOK_WORK_BYTES,
+  type Budget
+} from '../../../soda-host/resources/host-work.ts'
 import { FRAME_MAGIC } from '../../../soda-host/logs/frame-layout.ts'
 import { FrameScanner } from '../../../soda-host/logs/frame-scanner.ts'
 import { headAfter } from '../../../soda-host/logs/epoch.ts'
 import { requires } from '../../helpers/capabilities.ts'
+import { HurriedClock } from '../../helpers/hurried-clock.ts'
 import { codeOf } from '../../helpers/errors.ts'
 import { buildHarness, bytesOf, twoBoots, type Harness } from '../../helpers/sealer.ts'
 import { temporaryDirectory } from '../../helpers/temporary.ts'
@@ -116,6 +123,8 @@ describe('Collector of a spool', () => {
   interface World extends AsyncDisposable {
     log: string
     store: LogStore
+    /** By which guests are held to their budget. */
+    clock: HurriedClock
     /** What takes over after `state`; dies at step `left`. */
     next(state: CollectorState, left?: number): { collector: SpoolCollector; mortal: Mortal }
     content(): Promise<Buffer>
@@ -126,14 +135,16 @@ describe('Collector of a spool', () => {
     const { path } = resources.use(await temporaryDirectory())
     const log = join(path, 'log')
     const store = resources.use(await LogStore.open({ directory: log, bytesMax: 1 << 20 }))
+    const clock = new HurriedClock()
     return {
       log,
       store,
+      clock,
       next(state, left) {
         const mortal = new Mortal(store, state, left)
         const save = (saved: CollectorState): void => mortal.save(saved)
         const init = { store: mortal, directory: join(path, 'spool'), state, save, fileBytes: FILE_BYTES }
-        return { collector: new SpoolCollector(init), mortal }
+        return { collector: new SpoolCollector({ ...init, work: { clock } }), mortal }
       },
       content: async () => Buffer.concat(await Array.fromAsync(store.read(0, store.end))),
       [Symbol.asyncDispose]: () => resources.disposeAsync()
@@ -217,6 +228,50 @@ describe('Collector of a spool', () => {
     await collector.finish()
     expect((await here.content()).equals(whole3)).to.equal(true)
     expect((await collector.begin()).bootNumber).to.equal(1)
+  })
+
+  /** So long must a guest with one CPU have been made to wait for that, in ms. */
+  function heldMs({ perSecond, burst }: Budget, workBytes: number): number {
+    return ((workBytes - burst) / perSecond) * 1000 - 1000 / 64
+  }
+
+  it('takes from a living guest at the rate of its budget: bytes, what may be frames, and looks', async () => {
+    const living = new AbortController().signal
+    const floods = [
+      { bytes: Buffer.alloc(FILE_BYTES), each: FILE_BYTES + SPOOL_LOOK_WORK_BYTES },
+      {
+        bytes: Buffer.concat(Array.from({ length: 200 }, () => FRAME_MAGIC)),
+        each: 170 * (FRAME_MAGIC.length + FRAME_LOOK_WORK_BYTES) + SPOOL_LOOK_WORK_BYTES
+      }
+    ]
+    for (const { bytes, each } of floods) {
+      await using here = await world()
+      const { collector } = here.next(NEW_COLLECTOR)
+      const { spool } = await collector.begin()
+      const rounds = Math.ceil((2 * LOG_BUDGET.burst) / each)
+      for (let round = 0; round < rounds; round++) {
+        await appendFile(spool[0], bytes)
+        await collector.take(living)
+      }
+      expect(here.clock.now()).to.be.at.least(heldMs(LOG_BUDGET, rounds * each))
+    }
+  })
+
+  it('loses nothing when it is to leave while something is to be paid for', async () => {
+    await using here = await world()
+    const { collector } = here.next(NEW_COLLECTOR)
+    const { spool } = await collector.begin()
+    const leave = new AbortController()
+    const taking = (async () => {
+      // One look after the other, until there is something to wait for.
+      for (;;) await collector.take(leave.signal)
+    })().catch((error: unknown) => error)
+    await appendFile(spool[0], Buffer.concat(frames.slice(0, 3)))
+    leave.abort(new LogError('ERR_LOG_ACCESS', 'leaving'))
+    expect(await taking).to.have.property('code', 'ERR_LOG_ACCESS')
+    await collector.take()
+    await collector.finish()
+    expect((await here.content()).equals(Buffer.concat(frames.slice(0, 3)))).to.equal(true)
   })
 
   it('is not led astray by a guest that writes anything', async () => {
