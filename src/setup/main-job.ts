@@ -27,7 +27,7 @@ const LOOPBACK = '/ip4/127.0.0.1/tcp/0'
 
 /** What the second act's web server is, and what its kernel watches by. */
 const SERVICE = ['cgi-bin', 'stations.txt', 'service'].map((name) => `examples/break-in/${name}`)
-const RULES = ['soda-host/kernort/watch/intruder.rules', 'examples/break-in/service.rules']
+const RULES = 'examples/break-in/service.rules'
 const INTRUDER = 'examples/break-in/intruder'
 
 /** A file of this repository, as a user in the checkout would write it. */
@@ -131,7 +131,7 @@ async function perform(directory: string, artifacts: string, signal: AbortSignal
     ...sides,
     service: {
       inputs: SERVICE.map(written),
-      rules: RULES.map(written),
+      rules: ['intruder', written(RULES)],
       neighbourInputs: [written(INTRUDER)]
     },
     afterwards: (pair) =>

@@ -77,7 +77,8 @@ export function runCommand(): Command {
     .option('--unwatched', 'take an offer that names no factory: its kernel watches and seals nothing')
     .option(
       '--rules <file>',
-      "detection rules that the guest's kernel watches by: a rule file, or what `ishare rules compile` made; may be repeated",
+      "detection rules that the guest's kernel watches by: a rule file, what `ishare rules compile` made, a shipped set " +
+        '(intruder, service), or none; may be repeated (default: intruder, which only tells)',
       collect
     )
     .option('-q, --quiet', 'say nothing but what the program says')
@@ -122,7 +123,7 @@ async function run(argv: string[], flags: Flags): Promise<number> {
     const handle = await peer.services.ishare.runs.submit({
       offer,
       ...(kernel === undefined ? {} : { kernel }),
-      limits: limitsOf(offer.payload, flags),
+      limits: limitsOf(offer.payload, flags, kernel?.ruleset?.bytes.length),
       image,
       program: { argv, env, ...(flags.terminal === true ? { terminal: terminalSize() } : {}) },
       ...(flags.restart === undefined ? {} : { restart: flags.restart }),
@@ -171,13 +172,14 @@ function environmentOf(flags: Flags): Record<string, string> {
   return env
 }
 
-/** What flags do not say is the default, or what the rules allow if that is less. */
-function limitsOf({ rules, slice }: Offer, flags: WantedFlags): Limits {
+/** What flags do not say is the default, or what the rules allow if that is less; rules lie beside the disk. */
+function limitsOf({ rules, slice }: Offer, flags: WantedFlags, rulesetBytes = 0): Limits {
   const { perRun } = rules
   return {
     cpu: flags.cpu ?? Math.min(DEFAULT_LIMITS.cpu, perRun.cpu, slice.cpu),
     memoryBytes: flags.memory ?? Math.min(DEFAULT_LIMITS.memoryBytes, perRun.memoryBytes, slice.memoryBytes),
-    diskBytes: flags.disk ?? Math.min(DEFAULT_LIMITS.diskBytes, perRun.diskBytes, slice.diskBytes),
+    diskBytes:
+      flags.disk ?? Math.min(DEFAULT_LIMITS.diskBytes, perRun.diskBytes, slice.diskBytes - rulesetBytes),
     durationSeconds: flags.time ?? Math.min(DEFAULT_LIMITS.durationSeconds, perRun.durationSeconds),
     processesMax: perRun.processesMax,
     outboundBitsPerSecond: perRun.outboundBitsPerSecond,

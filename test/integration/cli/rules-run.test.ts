@@ -15,6 +15,7 @@ type Command = ReturnType<typeof started>
 
 const PORT = 8080
 const RULE = `alert tcp any any -> any ${PORT} (msg:"somebody knocks"; content:"open sesame"; sid:4711; priority:1;)`
+const INTRUDER = 'mkdir -p /etc/cron.d; echo "* * * * * root sh" > /etc/cron.d/job'
 const SERVE = `echo ready; while :; do nc -l -p ${PORT} > /dev/null; done`
 
 /** The whole way, for real: a rule file on the tenant's machine, a packet of a neighbour, a line on the terminal. */
@@ -89,6 +90,22 @@ describe('Command line, a run with rules of its own', function () {
       .and.not.equal(alert)
     await end(attached, 'SIGKILL')
     expect((await ishare(['stop', runId, neighbour])).exitCode).to.equal(0)
+  })
+
+  it('watches by the shipped set where nobody says otherwise, beside others where it is named, and by nothing if so said', async () => {
+    const alertsOf = async (...rules: string[]): Promise<string[]> => {
+      const { exitCode, stderr } = await ishare([...run, ...rules, '--no-input', '--', 'sh', '-c', INTRUDER])
+      expect(exitCode, stderr).to.equal(0)
+      return stderr.split('\n').filter((line) => line.startsWith('ALERT'))
+    }
+    const beside = ['--rules', 'intruder', '--rules', at('own.rules')]
+    for (const rules of [[], ['--rules', 'intruder'], beside]) {
+      const [alert = '', ...more] = await alertsOf(...rules)
+      expect(alert).to.match(/\[1:4800030:\d+\] severity 1: Kernort: what starts by itself is changed/)
+      expect(more).to.deep.equal([])
+    }
+    expect(await alertsOf('--rules', 'none')).to.deep.equal([])
+    expect(await alertsOf('--rules', at('own.rules'))).to.deep.equal([])
   })
 })
 
